@@ -1,0 +1,83 @@
+"""The Rust core: captured bytes in, Arrow tables out. Columns are described in ``flowscope.tables``."""
+
+from typing import Final, TypedDict
+
+__version__: Final[str]
+
+class CoreError(Exception):
+    """The core failed on its own account (a bug): the message is the panic's text."""
+
+class IssueRow(TypedDict):
+    kind: str
+    frame: int
+    offset: int
+    detail: str
+    count: int
+
+class CaptureSummary(TypedDict):
+    format: str | None
+    """``pcap``, ``pcapng``; None when the bytes are no capture."""
+    compression: str | None
+    """``gzip``, ``zstd``, ``xz``, ``lz4`` or None."""
+    frames: int
+    bytes: int
+    """Bytes of the decompressed stream."""
+    first_ns: int | None
+    last_ns: int | None
+    points: list[int]
+    """Numbers of the points whose frames the file holds, by first frame."""
+    error: str | None
+    """Why nothing could be read, when ``format`` is None."""
+    issues: list[IssueRow]
+
+class Table:
+    """One table of the core; any consumer of the Arrow PyCapsule interface takes it without a copy."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __len__(self) -> int: ...
+
+class Tables:
+    """What ``drain`` and ``finish`` return."""
+
+    flows: Table
+    events: Table
+    messages: Table
+    issues: Table
+    addresses: Table
+    points: Table
+
+class Engine:
+    """Follows the flows of any number of captures.
+
+    Args:
+        idle_limit_ns: forget flows that were closed or silent for this long; None keeps all.
+        from_ns, to_ns: analyse only frames in this window (UTC, both ends included); others are counted.
+        max_frames: read at most this many frames of each capture.
+        community_id: fill the ``community_id`` column.
+        messages: parse application messages (HTTP, PROXY, TLS hello).
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_limit_ns: int | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        max_frames: int | None = None,
+        community_id: bool = False,
+        messages: bool = True,
+    ) -> None: ...
+    def open(self, ring: int) -> int:
+        """Announces the next capture and returns its number, from 0. Captures with the same ring number share their points."""
+
+    def feed(self, capture: int, data: bytes) -> bool:
+        """Takes the next bytes of a capture file, compressed or not; False when no more are wanted."""
+
+    def close(self, capture: int) -> CaptureSummary:
+        """Ends a capture: a record that is still incomplete becomes a ``truncated-tail`` issue."""
+
+    def drain(self) -> Tables:
+        """Rows of flows that changed since the last drain, and the events, messages and issues since then."""
+
+    def finish(self) -> Tables:
+        """The last drain: every flow still held. The engine is empty afterwards."""

@@ -1,0 +1,27 @@
+//! Capture files as streams: bytes in, frames out, whatever the format.
+
+/// One captured frame, as its file describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// From 1 within its file, as Wireshark numbers it.
+    pub number: u64,
+    /// Where the record (pcap record header, pcapng block) starts in the decompressed stream.
+    pub offset: u64,
+    /// UTC, nanoseconds since the epoch.
+    pub time_ns: i64,
+    /// Length on the wire; may be larger than `data.len()` when the snap length cut the frame.
+    pub wire_length: u32,
+    /// Index into [`Reader::interfaces`].
+    pub interface: u32,
+    pub link_type: u16,
+    pub data: &'a [u8],
+}
+
+/// An interface that a capture file describes; a pcap file has one, without a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    pub name: Option<String>,
+    pub link_type: u16,
+    /// 0 when the file sets no limit.
+    pub snap_length: u32,
+}

@@ -1,0 +1,3 @@
+//! Frames to packets: one file per header.
+
+pub mod packet;
