@@ -1,0 +1,1 @@
+"""Bytes of captured frames: files, directories, rings, standard input."""

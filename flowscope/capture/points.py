@@ -1,0 +1,136 @@
+"""Observation points and their names.
+
+A file is one point, named by its file name without suffixes; a capture in which several interfaces carried frames is
+one point each, ``file:interface`` (``file:0`` when nameless). ``--point`` names first, then the topology.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flowscope.capture.rings import point_name
+from flowscope.capture.suffixes import label, without_compression
+
+if TYPE_CHECKING:
+    from flowscope.capture.file import Capture
+    from flowscope.nat.topology import PointHint, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place where frames were captured."""
+
+    number: int
+    """As in the tables."""
+    name: str
+    """Unique; a label for people: no rule may read it."""
+    captures: tuple[int, ...]
+    """Ids of the captures that hold its frames."""
+    interface: str | None
+    """As the capture names it, None when it does not."""
+    node: str | None
+    """Where it stands, from the topology: a member's name, ``lb``, ``client`` or anything else."""
+    link_type: int
+    clock_offset_ns: int = 0
+    """What to add to its times to get those of the reference point."""
+    clock_error_ns: int = 0
+    clock_skew_ppm: float = 0.0
+
+
+def name_points(
+    points: pl.DataFrame,
+    captures: Sequence[Capture],
+    named: Sequence[tuple[str, str]] = (),
+    topology: Topology | None = None,
+) -> list[Point]:
+    """The points where frames were seen, with their names.
+
+    Args:
+        points: the core's table (columns: ``flowscope.tables.POINTS``).
+        captures: what was read.
+        named: pairs of (file name or glob, name), from ``--point``.
+        topology: its ``[[point]]`` tables name points and say where they stand.
+
+    Returns:
+        Points by number.
+    """
+    rows = points.sort("point").filter(pl.col("frames") > 0).to_dicts()
+    holders = {row["point"]: [one for one in captures if row["point"] in one.points] for row in rows}
+    places: dict[int, list[int]] = {}
+    for row in rows:
+        places.setdefault(row["ring"], []).append(row["point"])
+    hints = topology.points if topology else ()
+    paths = [capture.path for capture in captures]
+    taken: set[str] = set()
+    found = []
+    for row in rows:
+        held = holders[row["point"]]
+        alone = len(places[row["ring"]]) == 1
+        interface: str | None = row["name"]
+        hint, exact = _hint(hints, held, paths, interface)
+        base = _option(held, named)
+        if base is None and hint is not None and hint.name:
+            base, alone = hint.name, alone or exact
+        if base is None:
+            base = label(held[0].ring or held[0].path) if held else str(row["ring"])
+        name = base if alone else f"{base}:{interface or row['interface']}"
+        found.append(
+            Point(
+                number=row["point"],
+                name=_unique(name, taken),
+                captures=tuple(capture.id for capture in held),
+                interface=interface,
+                node=hint.node if hint else None,
+                link_type=row["link_type"],
+            )
+        )
+    return found
+
+
+def unused_hints(topology: Topology, captures: Sequence[Capture]) -> list[PointHint]:
+    """The ``[[point]]`` tables whose file is not among the captures: people analyse subsets."""
+    paths = [capture.path for capture in captures]
+    return [hint for hint in topology.points if not any(_belongs(hint, path, paths) for path in paths)]
+
+
+def _option(captures: Iterable[Capture], named: Sequence[tuple[str, str]]) -> str | None:
+    return next((name for capture in captures if (name := point_name(capture.path, named)) is not None), None)
+
+
+def _hint(
+    hints: Iterable[PointHint], captures: Sequence[Capture], paths: Sequence[str], interface: str | None
+) -> tuple[PointHint | None, bool]:
+    """The table that speaks of this point, and whether it names its interface.
+
+    Several tables may name one file: the one with the point's interface wins, then one without, then the first.
+    """
+    about = [hint for hint in hints if any(_belongs(hint, capture.path, paths) for capture in captures)]
+    exact = [hint for hint in about if interface is not None and hint.interface == interface]
+    general = [hint for hint in about if hint.interface is None]
+    return next(iter(exact or general or about), None), bool(exact)
+
+
+def _belongs(hint: PointHint, path: str, paths: Sequence[str]) -> bool:
+    """True when a hint is about a capture: by its path as given, else by file name; no compression suffix counts."""
+    wanted = _plain(hint.file)
+    if any(_plain(one) == wanted for one in paths):
+        return _plain(path) == wanted
+    return os.path.basename(_plain(path)) == os.path.basename(wanted)
+
+
+def _plain(path: str) -> str:
+    return without_compression(os.path.normpath(path))
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}#{number}"
+    taken.add(unique)
+    return unique

@@ -1,0 +1,29 @@
+"""``flowscope analyze``: the main job."""
+
+from __future__ import annotations
+
+import click
+
+from flowscope.cli.judged import judge
+from flowscope.cli.options import Request, reads_captures
+
+
+@click.command(
+    "analyze",
+    epilog="""\b
+Examples:
+  flowscope analyze vm1.pcap vm2.pcap lb.pcapng
+  flowscope analyze captures/ --topology lb.toml
+  flowscope analyze vm1.pcap --format json -o report.json
+  tcpdump -i eth0 -w - | flowscope analyze -
+  flowscope analyze ring/ --point 'ring_*=lb' --from '2026-01-01 12:00' --fail-on error""",
+)
+@reads_captures(["text", "json", "jsonl"])
+def command(request: Request) -> int:
+    """Read captures, follow every connection, and say what is wrong.
+
+    A CAPTURE is a file (pcap or pcapng, plain or compressed), a directory, or - for standard input.
+    """
+    from flowscope.report import render
+
+    return judge(request, lambda analysis, out: render(analysis, request.format, out, request.look))

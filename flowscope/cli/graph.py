@@ -1,0 +1,24 @@
+"""``flowscope graph``: the paths as a graph."""
+
+from __future__ import annotations
+
+import click
+
+from flowscope.cli.judged import judge
+from flowscope.cli.options import Request, reads_captures
+
+
+@click.command(
+    "graph",
+    epilog="""\b
+Examples:
+  flowscope graph captures/ --topology lb.toml -o paths.graphml
+  flowscope graph captures/ --format dot | dot -Tsvg > paths.svg
+  flowscope graph captures/ --format json""",
+)
+@reads_captures(["graphml", "dot", "json"], "graphml")
+def command(request: Request) -> int:
+    """Draw the paths as a graph: clients, frontends, SNAT addresses, members, and the legs between them."""
+    from flowscope.graph import export
+
+    return judge(request, lambda analysis, out: export(analysis, request.format, out))

@@ -1,0 +1,155 @@
+"""Options that every command which reads captures shares, and what they amount to."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from flowscope.cli.times import parse_time
+from flowscope.findings import Severity
+from flowscope.report.look import Look
+from flowscope.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command as typed."""
+
+    captures: tuple[str, ...]
+    topology: str | None
+    settings: Settings
+    format: str
+    output: str | None
+    """File to write, None for stdout."""
+    look: Look
+    fail_on: Severity | None
+    quiet: bool
+    verbose: int
+
+
+class _Names(click.ParamType):
+    """Rule names with commas between them."""
+
+    name = "RULE,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
+        return frozenset(name.strip() for name in str(value).split(",") if name.strip())
+
+
+class _PointName(click.ParamType):
+    """``FILE=NAME``."""
+
+    name = "FILE=NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        file, _, name = str(value).rpartition("=")
+        if not file or not name.strip():
+            self.fail(f"{value!r} is not FILE=NAME, for example 'vm1.pcap=vm1' or 'ring_*=lb'", param, ctx)
+        return file, name.strip()
+
+
+_CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+
+_SHARED = (
+    click.option("--topology", metavar="FILE", help="What you know of the load balancer (TOML)."),
+    click.option(
+        "--point", "points", multiple=True, type=_PointName(), help="Name the point of a file, or of a ring of files."
+    ),
+    click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal."),
+    click.option("--brief", is_flag=True, help="Leave out the lists of flows and paths."),
+    click.option("--hash", "hash_", is_flag=True, help="SHA-256 of every capture."),
+    click.option("--select", type=_Names(), help="Judge by these rules only."),
+    click.option("--ignore", type=_Names(), help="Leave these rules out."),
+    click.option("--from", "from_", metavar="TIME", help="Only frames from this time on."),
+    click.option("--to", metavar="TIME", help="Only frames up to this time."),
+    click.option("-c", "count", metavar="COUNT", type=click.IntRange(min=1), help="At most COUNT frames of a capture."),
+    click.option(
+        "--fail-on",
+        type=click.Choice([one.value for one in Severity]),
+        help="Exit with 1 when a confirmed or likely finding is this bad, or worse.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, no warnings."),
+    click.option("-v", "--verbose", count=True, help="Say more on stderr."),
+    click.option("--no-color", is_flag=True, help="No colours (so does NO_COLOR)."),
+    click.option("--utc", is_flag=True, help="Show and read times as UTC, not local time."),
+)
+
+
+def reads_captures(formats: Sequence[str], default: str = "text") -> Callable[[Callable[[Request], int]], Command]:
+    """Gives a command the shared arguments and options; it receives them as one :class:`Request`.
+
+    Args:
+        formats: choices of ``--format``.
+        default: what is written without it.
+    """
+
+    def decorate(command: Callable[[Request], int]) -> Any:
+        @functools.wraps(command)
+        def call(**values: Any) -> int:
+            return command(_request(values))
+
+        chosen = click.option(
+            "--format", "format_", type=click.Choice(list(formats)), default=default, show_default=True, help="Output."
+        )
+        decorated: Any = call
+        for option in reversed((_CAPTURES, _SHARED[0], _SHARED[1], chosen, *_SHARED[2:])):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _request(values: dict[str, Any]) -> Request:
+    utc = values["utc"]
+    settings = Settings(
+        points=tuple(values["points"]),
+        select=_rules(values["select"], "--select"),
+        ignore=_rules(values["ignore"], "--ignore") or frozenset(),
+        from_ns=None if values["from_"] is None else parse_time(values["from_"], utc),
+        to_ns=None if values["to"] is None else parse_time(values["to"], utc),
+        max_frames=values["count"],
+        hash=values["hash_"],
+    )
+    if settings.from_ns is not None and settings.to_ns is not None and settings.from_ns > settings.to_ns:
+        raise click.BadParameter("--from is later than --to")
+    output = None if values["output"] == "-" else values["output"]
+    return Request(
+        captures=values["captures"],
+        topology=values["topology"],
+        settings=settings,
+        format=values["format_"],
+        output=output,
+        look=Look(
+            brief=values["brief"],
+            colour=output is None and wants_colour(values["no_color"]),
+            utc=utc,
+            verbose=values["verbose"] > 0,
+        ),
+        fail_on=Severity(values["fail_on"]) if values["fail_on"] else None,
+        quiet=values["quiet"],
+        verbose=values["verbose"],
+    )
+
+
+def wants_colour(no_color: bool) -> bool:
+    """True when stdout is a terminal that shows colours, and nobody asked for none."""
+    return not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
+
+
+def _rules(names: frozenset[str] | None, option: str) -> frozenset[str] | None:
+    """The rules of an option, each of them known."""
+    if names is None:
+        return None
+    from flowscope.cli.rules import known_rule
+
+    for name in sorted(names):
+        known_rule(name, option)
+    return names

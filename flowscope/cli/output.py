@@ -1,0 +1,72 @@
+"""Where results go: stdout, or a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from flowscope.errors import FlowscopeError
+
+
+def check_output(output: str | None, inputs: Iterable[str]) -> None:
+    """Refuses an output file that cannot be written, or that is one of the inputs: captures are evidence.
+
+    Args:
+        output: the file to write; None for stdout.
+        inputs: captures and other files that are read.
+
+    Raises:
+        FlowscopeError: says which, and what to give instead.
+    """
+    if output is None:
+        return
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise FlowscopeError(f"{output}: there is no directory {folder} to write it to")
+    if os.path.isdir(output):
+        raise FlowscopeError(f"{output}: a directory; give -o a file name")
+    for path in inputs:
+        with suppress(OSError):
+            if os.path.samefile(output, path) and stat.S_ISREG(os.stat(path).st_mode):
+                raise FlowscopeError(f"{output}: is one of the inputs ({path}); give -o another file name")
+
+
+@contextmanager
+def opened(output: str | None) -> Iterator[BinaryIO]:
+    """A stream for the result.
+
+    A file is written beside its place and put there at the end, so that an old one stays until the new one is complete.
+    """
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = os.path.realpath(output)
+    if os.path.exists(target) and not os.path.isfile(target):
+        with open(target, "wb") as special:
+            yield special
+        return
+    descriptor, partial = tempfile.mkstemp(prefix=f".{os.path.basename(target)[:100]}.", dir=os.path.dirname(target))
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        os.chmod(partial, _mode(target))
+        os.replace(partial, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def _mode(target: str) -> int:
+    """Access rights of the file that is replaced, else those of a new file."""
+    with suppress(OSError):
+        return stat.S_IMODE(os.stat(target).st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

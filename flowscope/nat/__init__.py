@@ -1,0 +1,1 @@
+"""Flows become paths: topology, clocks, legs, and the joins across a translator."""
