@@ -35,25 +35,20 @@ class Request:
     verbose: int
 
 
-class _Names(click.ParamType):
+def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str] | None:
     """Rule names with commas between them."""
-
-    name = "RULE,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
-        return frozenset(name.strip() for name in str(value).split(",") if name.strip())
+    return None if value is None else frozenset(name.strip() for name in value.split(",") if name.strip())
 
 
-class _PointName(click.ParamType):
-    """``FILE=NAME``."""
-
-    name = "FILE=NAME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        file, _, name = str(value).rpartition("=")
+def _pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of file and name from ``FILE=NAME``; a file name may hold ``=`` itself."""
+    pairs = []
+    for value in values:
+        file, _, name = value.rpartition("=")
         if not file or not name.strip():
-            self.fail(f"{value!r} is not FILE=NAME, for example 'vm1.pcap=vm1' or 'ring_*=lb'", param, ctx)
-        return file, name.strip()
+            raise click.BadParameter(f"{value!r} is not FILE=NAME, for example 'vm1.pcap=vm1' or 'ring_*=lb'")
+        pairs.append((file, name.strip()))
+    return tuple(pairs)
 
 
 _CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
@@ -61,13 +56,18 @@ _CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE
 _SHARED = (
     click.option("--topology", metavar="FILE", help="What you know of the load balancer (TOML)."),
     click.option(
-        "--point", "points", multiple=True, type=_PointName(), help="Name the point of a file, or of a ring of files."
+        "--point",
+        "points",
+        multiple=True,
+        metavar="FILE=NAME",
+        callback=_pairs,
+        help="Name the point of a file, or of a ring of files.",
     ),
     click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal."),
     click.option("--brief", is_flag=True, help="Leave out the lists of flows and paths."),
     click.option("--hash", "hash_", is_flag=True, help="SHA-256 of every capture."),
-    click.option("--select", type=_Names(), help="Judge by these rules only."),
-    click.option("--ignore", type=_Names(), help="Leave these rules out."),
+    click.option("--select", metavar="RULE,...", callback=_split, help="Judge by these rules only."),
+    click.option("--ignore", metavar="RULE,...", callback=_split, help="Leave these rules out."),
     click.option("--from", "from_", metavar="TIME", help="Only frames from this time on."),
     click.option("--to", metavar="TIME", help="Only frames up to this time."),
     click.option("-c", "count", metavar="COUNT", type=click.IntRange(min=1), help="At most COUNT frames of a capture."),
@@ -110,7 +110,7 @@ def reads_captures(formats: Sequence[str], default: str = "text") -> Callable[[C
 def _request(values: dict[str, Any]) -> Request:
     utc = values["utc"]
     settings = Settings(
-        points=tuple(values["points"]),
+        points=values["points"],
         select=_rules(values["select"], "--select"),
         ignore=_rules(values["ignore"], "--ignore") or frozenset(),
         from_ns=None if values["from_"] is None else parse_time(values["from_"], utc),

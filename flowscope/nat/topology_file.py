@@ -15,8 +15,6 @@ from flowscope.errors import TopologyError
 from flowscope.nat.topology import Frontend, Member, PointHint, Pool, Probe, Snat, Topology
 from flowscope.nat.topology_table import TableReader
 
-_PROBE_POLICIES = ("azure-lb", "front-door", "aws-nlb", "gcp", "generic")
-
 
 def read_topology(file: str | os.PathLike[str]) -> Topology:
     """The topology that a TOML file describes.
@@ -102,7 +100,7 @@ def _probe(table: TableReader) -> Probe:
         path=table.text("path", "/"),
         interval_s=table.seconds("interval_s", 5.0),
         timeout_s=table.seconds("timeout_s", 5.0),
-        policy=table.choice("policy", _PROBE_POLICIES, "generic"),
+        policy=table.choice("policy", ("azure-lb", "front-door", "aws-nlb", "gcp", "generic"), "generic"),
         unhealthy_threshold=table.count("unhealthy_threshold", None),
         healthy_threshold=table.count("healthy_threshold", None),
         sample_size=table.count("sample_size", None),

@@ -73,7 +73,7 @@ class TableReader:
         value = self._take(key, default, "a text")
         if value is not None and (not isinstance(value, str) or not value):
             self.wrong(key, "a text that is not empty", value)
-        return cast("str | None", value)
+        return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty when it is not given."""
@@ -114,7 +114,7 @@ class TableReader:
         value = self._take(key, default)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             self.wrong(key, "a whole number from 1", value)
-        return cast("int | None", value)
+        return value
 
     @overload
     def port(self, key: str) -> int: ...
@@ -125,7 +125,7 @@ class TableReader:
         value = self._take(key, default, "a port (1 to 65535)")
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536):
             self.wrong(key, "a port (1 to 65535)", value)
-        return cast("int | None", value)
+        return value
 
     def port_range(self, key: str, default: tuple[int, int]) -> tuple[int, int]:
         """Two ports and what lies between: ``"1024-65535"``."""

@@ -1,0 +1,35 @@
+"""DOT, for Graphviz."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import networkx as nx
+
+_SHAPES = {"client": "ellipse", "frontend": "house", "snat": "diamond", "member": "box", "server": "box"}
+
+
+def write(graph: nx.MultiDiGraph, out: BinaryIO) -> None:
+    """Writes the graph as DOT, left to right; what failed is red, translations are dashed."""
+    lines = [
+        "digraph flowscope {",
+        "  rankdir=LR;",
+        '  node [fontname="sans-serif"];',
+        '  edge [fontname="sans-serif"];',
+    ]
+    for node, facts in graph.nodes(data=True):
+        shape = _SHAPES.get(facts["role"], "box")
+        lines.append(f"  {node} [label={_quoted(facts['label'])}, shape={shape}, role={_quoted(facts['role'])}];")
+    for source, target, facts in graph.edges(data=True):
+        style = ', style="dashed"' if facts["kind"] == "translation" else ""
+        colour = ', color="red", fontcolor="red"' if facts["failed"] else ""
+        tip = f", tooltip={_quoted(facts['outcomes'])}"
+        lines.append(f"  {source} -> {target} [label={_quoted(facts['label'])}{tip}{style}{colour}];")
+    lines.append("}")
+    out.write(("\n".join(lines) + "\n").encode())
+
+
+def _quoted(text: str) -> str:
+    """A DOT string: a backslash is doubled, so that no name can begin an escape of a label."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return f'"{escaped}"'

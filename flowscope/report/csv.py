@@ -1,0 +1,55 @@
+"""Tables for spreadsheets: one line per row, halves and legs spread over plain columns, no cell a formula."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import polars as pl
+
+from flowscope.report.look import Look
+from flowscope.report.rows import row_slices
+from flowscope.report.safe_text import FORMULA
+
+if TYPE_CHECKING:
+    from flowscope.analysis import Analysis
+
+
+def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
+    """Writes one table as CSV with a header: ``fwd_packets`` for ``fwd.packets``, legs as ``src > dst; src > dst``."""
+    header = True
+    for rows in row_slices(analysis, what):
+        out.write(_guarded(_flat(rows)).write_csv(include_header=header).encode())
+        header = False
+
+
+def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+    if "legs" in rows.columns:
+        leg = pl.element().struct
+        return rows.with_columns(
+            pl.col("legs").list.eval(pl.format("{} > {}", leg.field("src"), leg.field("dst"))).list.join("; "),
+            pl.col("legs")
+            .list.eval(leg.field("flows").list.eval(pl.element().cast(pl.String)).list.join(" "))
+            .list.join("; ")
+            .alias("flows"),
+        )
+    halves = [
+        pl.col(half).struct.field(field.name).alias(f"{half}_{field.name}")
+        for half in ("fwd", "rev")
+        for field in _fields(rows, half)
+    ]
+    return rows.with_columns(halves).drop("fwd", "rev")
+
+
+def _fields(rows: pl.DataFrame, column: str) -> list[pl.Field]:
+    kind = rows.schema[column]
+    assert isinstance(kind, pl.Struct)
+    return kind.fields
+
+
+def _guarded(rows: pl.DataFrame) -> pl.DataFrame:
+    """Text that a spreadsheet would run gets an apostrophe in front."""
+    return rows.with_columns(
+        pl.when(pl.col(name).str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name)
+        for name, kind in rows.schema.items()
+        if kind == pl.String
+    )

@@ -1,0 +1,121 @@
+"""Flows and paths as the report's objects: columns named and nested as in the JSON document.
+
+Rows are made in slices, so that the text of a million endpoints is never in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from flowscope.report.times import rfc3339
+
+if TYPE_CHECKING:
+    from flowscope.analysis import Analysis
+
+SLICE = 32_768
+_ICMP = (1, 58)
+_HALF = ("packets", "bytes", "payload_bytes", "retransmissions", "duplicates", "isn")
+
+
+def row_slices(analysis: Analysis, what: Literal["flows", "paths"]) -> Iterator[pl.DataFrame]:
+    """The rows of a table, by id, as slices with the columns of the report's objects."""
+    return flow_rows(analysis) if what == "flows" else path_rows(analysis)
+
+
+def flow_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
+    """Flows as the report's objects; ``fwd`` and ``rev`` are structs."""
+    text = EndpointText(analysis.addresses)
+    names = {point.number: point.name for point in analysis.points}
+    for rows in _slices(analysis.flows):
+        yield rows.select(
+            pl.col("flow").alias("id"),
+            pl.col("point").replace_strict(names, default=None, return_dtype=pl.String),
+            protocol_name(),
+            text.of(rows, "src"),
+            text.of(rows, "dst"),
+            rfc3339("first_ns").alias("first"),
+            rfc3339("last_ns").alias("last"),
+            *(pl.struct(pl.col(f"{half}_{name}").alias(name) for name in _HALF).alias(half) for half in ("fwd", "rev")),
+            "state",
+            "history",
+            "handshake_rtt_ns",
+            "first_capture",
+            "first_frame",
+            "last_capture",
+            "last_frame",
+        )
+
+
+def path_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
+    """Paths as the report's objects; ``legs`` is a list of structs."""
+    text = EndpointText(analysis.addresses)
+    for rows in _slices(analysis.paths):
+        yield rows.select(
+            pl.col("path").alias("id"),
+            protocol_name(),
+            rfc3339("first_ns").alias("first"),
+            *(text.of(rows, role) for role in ("client", "frontend", "snat", "backend")),
+            "outcome",
+            "method",
+            "confidence",
+            "ambiguous",
+            _legs(rows, analysis.legs, text),
+        )
+
+
+def protocol_name() -> pl.Expr:
+    """The protocol's name: tcp, udp, icmp, icmp6, else its number as text."""
+    names = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6", 132: "sctp"}
+    number = pl.col("protocol")
+    return number.replace_strict(names, default=number.cast(pl.String), return_dtype=pl.String)
+
+
+class EndpointText:
+    """Writes endpoints: ``10.0.0.4:8080``, ``[2001:db8::1]:443``; for ICMP the address alone.
+
+    Args:
+        addresses: the core's table of addresses.
+    """
+
+    def __init__(self, addresses: pl.DataFrame) -> None:
+        ordered = addresses.sort("address")
+        self._bare = ordered["text"]
+        self._host = ordered.select(
+            pl.when(pl.col("ip_version") == 6).then(pl.format("[{}]:", "text")).otherwise(pl.format("{}:", "text"))
+        ).to_series()
+
+    def of(self, rows: pl.DataFrame, role: str) -> pl.Series:
+        """The endpoints of one role.
+
+        Args:
+            rows: has the columns ``protocol``, ``<role>`` (address number) and ``<role>_port``.
+            role: also the name of the result.
+        """
+        host = self._host.gather(rows[role])
+        text = pl.select(pl.concat_str(host, rows[f"{role}_port"].cast(pl.String))).to_series()
+        icmp = rows["protocol"].is_in(_ICMP)
+        if icmp.any():
+            text = self._bare.gather(rows[role]).zip_with(icmp, text)
+        return text.alias(role)
+
+
+def _slices(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """A table piece by piece; an empty one is one empty piece, so that its columns are still known."""
+    for start in range(0, max(table.height, 1), SLICE):
+        yield table.slice(start, SLICE)
+
+
+def _legs(rows: pl.DataFrame, legs: pl.DataFrame, text: EndpointText) -> pl.Series:
+    """For each path the list of its legs: src, dst, flows."""
+    numbers = rows.select(pl.arange(0, pl.len()).alias("row"), "legs").explode("legs")
+    found = numbers.join(
+        legs.select(pl.col("leg").alias("legs"), "protocol", "src", "src_port", "dst", "dst_port", "flows"),
+        on="legs",
+        how="left",
+        maintain_order="left",
+    )
+    objects = found.select("row", text.of(found, "src"), text.of(found, "dst"), "flows")
+    return objects.group_by("row", maintain_order=True).agg(pl.struct("src", "dst", "flows").alias("legs")).to_series(1)
