@@ -51,6 +51,18 @@ impl Issues {
         std::mem::take(&mut self.rows)
     }
 
+    /// Takes over another list, keeping the bound per kind.
+    pub fn absorb(&mut self, other: Issues) {
+        for row in other.rows {
+            let kept = self.rows.iter().filter(|mine| mine.kind == row.kind && mine.capture == row.capture).count();
+            let last = self.rows.iter_mut().rfind(|mine| mine.kind == row.kind && mine.capture == row.capture);
+            match last {
+                Some(last) if kept >= KEPT_PER_KIND => last.count += row.count,
+                _ => self.rows.push(row),
+            }
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

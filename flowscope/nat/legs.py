@@ -1,0 +1,173 @@
+"""Flows become legs: what several points saw of one stretch of a connection is one leg.
+
+A leg is a 5-tuple between two translators. Flows of the same tuple and the same client ISN are one leg; a flow without
+handshake joins the leg of its tuple whose sequence numbers it continues.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.topology import Topology
+from flowscope.tables import HALF
+
+_TCP = 6
+
+
+def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+    """Gives every flow its leg and turns all flows of a leg the same way.
+
+    Args:
+        flows: the core's flow table.
+        addresses: the core's address table.
+        topology: knows which side of a flow without handshake is the balancer's.
+
+    Returns:
+        The flows with ``leg`` (number, by first flow) and ``turned`` (true when fwd and rev were exchanged).
+    """
+    low, high = _endpoint("src"), _endpoint("dst")
+    keyed = flows.with_columns(upward=low <= high).with_columns(
+        _low=pl.when(pl.col("upward")).then(low).otherwise(high),
+        _high=pl.when(pl.col("upward")).then(high).otherwise(low),
+    )
+    keyed = keyed.with_columns(
+        _several=pl.struct("protocol", "_low", "_high").is_duplicated(),
+        _anchor=pl.when(pl.col("protocol") == _TCP).then(pl.col("fwd_isn")),
+    )
+    single = keyed.filter(~pl.col("_several")).with_columns(_leg=pl.col("flow"))
+    several = keyed.filter(pl.col("_several"))
+    if several.height:
+        several = _group(several)
+        keyed = pl.concat([single, several.select(single.columns)])
+    else:
+        keyed = single
+    oriented = _orient(keyed.sort("flow"), addresses, topology)
+    return _renumber(_turn(oriented)).drop("upward", "_low", "_high", "_several", "_anchor", "_leg")
+
+
+def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
+    """The legs, one row each, columns as in :data:`flowscope.tables.LEGS` plus what the matcher reads.
+
+    Values that points may see differently are combined: the earliest time, the highest TTL (nearest to the sender),
+    the first ISN that is known.
+    """
+    ordered = flows.sort("leg", pl.col("fwd_ttl_max").fill_null(0) * -1, "first_ns")
+    first = ("protocol", "src", "src_port", "dst", "dst_port")
+    known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window", "fwd_syn_tsval")
+    return (
+        ordered.group_by("leg", maintain_order=True)
+        .agg(
+            *(pl.col(name).first() for name in first),
+            pl.col("flow").alias("flows"),
+            pl.col("first_ns").min(),
+            pl.col("last_ns").max(),
+            *(pl.col(name).drop_nulls().first() for name in known),
+        )
+        .sort("leg")
+    )
+
+
+def _endpoint(side: str) -> pl.Expr:
+    return pl.col(side).cast(pl.UInt64) * 65536 + pl.col(f"{side}_port").cast(pl.UInt64)
+
+
+def _group(flows: pl.DataFrame) -> pl.DataFrame:
+    """Gives ``_leg`` (number of the leg's first flow) to flows that share their tuple with others."""
+    tuple_key = ["protocol", "_low", "_high"]
+    # The initiator belongs to the key: two hosts may open the same tuple from either end.
+    anchored = flows.filter(pl.col("_anchor").is_not_null()).with_columns(
+        _leg=pl.col("flow").min().over([*tuple_key, "upward", "_anchor"])
+    )
+    rest = flows.filter(pl.col("_anchor").is_null())
+    if not rest.height:
+        return anchored
+    loose = rest.with_columns(_leg=_continued(rest, anchored, tuple_key))
+    alone = pl.col("_leg").is_null()
+    first_of_tuple = pl.col("flow").filter(alone).min().over(tuple_key)
+    loose = loose.with_columns(_leg=pl.when(alone).then(first_of_tuple).otherwise(pl.col("_leg")))
+    return pl.concat([anchored, loose.select(anchored.columns)])
+
+
+def _continued(loose: pl.DataFrame, anchored: pl.DataFrame, tuple_key: list[str]) -> pl.Series:
+    """For each flow without SYN the leg of its tuple whose numbers it goes on from, else null."""
+    legs = anchored.group_by("_leg").agg(
+        *(pl.col(name).first() for name in tuple_key),
+        pl.col("upward").first().alias("leg_upward"),
+        pl.col("fwd_isn").first().alias("leg_isn"),
+        pl.col("rev_isn").drop_nulls().first().alias("leg_answer"),
+        pl.col("first_ns").min().alias("leg_first"),
+    )
+    pairs = loose.select("flow", "upward", "first_ns", "fwd_base_seq", "rev_base_seq", *tuple_key).join(legs, tuple_key)
+    same = pl.col("upward") == pl.col("leg_upward")
+    own = pl.when(same).then("fwd_base_seq").otherwise("rev_base_seq")
+    other = pl.when(same).then("rev_base_seq").otherwise("fwd_base_seq")
+    from_isn = _distance(own, pl.col("leg_isn"))
+    from_answer = _distance(other, pl.col("leg_answer"))
+    ahead = pl.coalesce(from_isn, from_answer)
+    fits = (ahead < 2**31) & pl.coalesce(from_answer, pl.lit(0)).lt(2**31)
+    best = (
+        pairs.with_columns(ahead=ahead, away=(pl.col("first_ns") - pl.col("leg_first")).abs())
+        .filter(fits.fill_null(value=True))
+        .sort("flow", pl.col("ahead").fill_null(2**32), "away")
+        .unique("flow", keep="first", maintain_order=True)
+    )
+    return loose.select("flow").join(best.select("flow", "_leg"), "flow", how="left", maintain_order="left")["_leg"]
+
+
+def _distance(later: pl.Expr, earlier: pl.Expr) -> pl.Expr:
+    """Bytes from one sequence number on to another, modulo 2^32."""
+    return (later.cast(pl.Int64) - earlier.cast(pl.Int64)) % 2**32
+
+
+_RANK = {"syn": 0, "syn-ack": 1, "first": 3}
+
+
+def _orient(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+    """Decides for each leg which side is the initiator; adds ``turned``."""
+    rank = pl.col("oriented_by").replace_strict(_RANK, return_dtype=pl.Int8, default=3)
+    initiator_low = pl.col("upward")
+    if topology:
+        served = _served(addresses, topology)
+        to_service = _endpoint("dst").is_in(served.implode())
+        from_service = _endpoint("src").is_in(served.implode())
+        guess = (rank == 3) & (to_service ^ from_service)
+        initiator_low = pl.when(guess & from_service).then(~pl.col("upward")).otherwise(pl.col("upward"))
+        rank = pl.when(guess).then(pl.lit(2, pl.Int8)).otherwise(rank)
+    ranked = flows.with_columns(_rank=rank, _initiator_low=initiator_low)
+    if ranked["_leg"].n_unique() != ranked.height:
+        best = (
+            ranked.sort("_rank", "first_ns", "flow")
+            .unique("_leg", keep="first", maintain_order=True)
+            .select("_leg", pl.col("_initiator_low").alias("_decided"))
+        )
+        ranked = ranked.join(best, "_leg", how="left", maintain_order="left")
+    else:
+        ranked = ranked.with_columns(_decided=pl.col("_initiator_low"))
+    return ranked.with_columns(turned=pl.col("upward") != pl.col("_decided")).drop(
+        "_rank", "_initiator_low", "_decided"
+    )
+
+
+def _served(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
+    """Endpoints that the topology knows as frontend or member, as numbers of :func:`_endpoint`."""
+    number = dict(zip(addresses["text"], addresses["address"], strict=True))
+    ends = [(one.address, one.port) for one in topology.frontends]
+    ends += [(member.address, member.port) for pool in topology.pools for member in pool.members]
+    values = [number[address] * 65536 + port for address, port in ends if address in number]
+    return pl.Series(values, dtype=pl.UInt64)
+
+
+def _turn(flows: pl.DataFrame) -> pl.DataFrame:
+    """Exchanges the halves of the flows that are ``turned``."""
+    if not flows["turned"].any():
+        return flows
+    turned = pl.col("turned")
+    pairs = [("src", "dst"), ("src_port", "dst_port")] + [(f"fwd_{name}", f"rev_{name}") for name in HALF]
+    swapped = [pl.when(turned).then(b).otherwise(a).alias(a) for a, b in pairs]
+    swapped += [pl.when(turned).then(a).otherwise(b).alias(b) for a, b in pairs]
+    return flows.with_columns(*swapped)
+
+
+def _renumber(flows: pl.DataFrame) -> pl.DataFrame:
+    order = flows.select("_leg").unique(maintain_order=True).with_row_index("leg")
+    return flows.join(order, "_leg", how="left", maintain_order="left").with_columns(pl.col("leg").cast(pl.UInt64))

@@ -1,0 +1,310 @@
+//! Packets to flows: one flow per 5-tuple, incarnation and point.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{HashMap, HashTable};
+
+use super::events::{Event, EventLog, FrameRef, Kind, NO_PEER};
+use super::half::{NEVER, Opening};
+use super::key::Key;
+use super::record::Flow;
+use super::tcp;
+use crate::decode::packet::{Packet, Quoted, flag, protocol};
+use crate::message::Message;
+
+/// Flows per block of memory; blocks never move, so growth copies nothing.
+const BLOCK: usize = 4096;
+
+/// What the tracker is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Parse application messages.
+    pub messages: bool,
+}
+
+/// A message and where it belongs.
+#[derive(Debug)]
+pub struct FlowMessage {
+    pub flow: u64,
+    pub half: u8,
+    pub message: Message,
+}
+
+struct Slot {
+    hash: u64,
+    flow: u32,
+}
+
+/// All flows of all points.
+pub struct Tracker {
+    options: Options,
+    /// The newest incarnation of each key. Seeded per run: a crafted capture must not be able to choose its buckets.
+    newest: HashTable<Slot>,
+    hasher: foldhash::fast::RandomState,
+    blocks: Vec<Vec<Flow>>,
+    count: usize,
+    pub addresses: Addresses,
+    pub events: EventLog,
+    pub messages: Vec<FlowMessage>,
+    /// ICMP errors whose quoted packet belongs to no flow of their point.
+    pub unmatched_errors: u64,
+}
+
+/// Distinct addresses, numbered by first use.
+#[derive(Default)]
+pub struct Addresses {
+    numbers: HashMap<[u8; 16], u32, foldhash::fast::RandomState>,
+    pub list: Vec<[u8; 16]>,
+}
+
+impl Addresses {
+    pub fn number(&mut self, address: [u8; 16]) -> u32 {
+        *self.numbers.entry(address).or_insert_with(|| {
+            self.list.push(address);
+            (self.list.len() - 1) as u32
+        })
+    }
+}
+
+impl Tracker {
+    pub fn new(options: Options) -> Tracker {
+        Tracker {
+            options,
+            newest: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            blocks: Vec::new(),
+            count: 0,
+            addresses: Addresses::default(),
+            events: EventLog::default(),
+            messages: Vec::new(),
+            unmatched_errors: 0,
+        }
+    }
+
+    /// Number of flows so far.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Takes one decoded packet seen at `point`.
+    pub fn packet(&mut self, point: u32, packet: &Packet, payload: &[u8], at: FrameRef, wire_length: u32, cut: bool) {
+        if let Some(quoted) = &packet.quoted {
+            self.icmp_error(point, packet, quoted, at);
+            return;
+        }
+        if is_icmp(packet.protocol) && !is_echo(packet) {
+            return;
+        }
+        let (key, upward) = Key::of(point, packet);
+        let index = self.find_or_start(key, upward, packet, at);
+        let flow = &mut self.blocks[index / BLOCK][index % BLOCK];
+        flow.changed = true;
+        flow.last = at;
+        flow.truncated += u32::from(cut);
+        let half = flow.half_of(upward);
+        flow.halves[half].count(packet, wire_length, at.time_ns);
+        if packet.protocol == protocol::TCP {
+            segment(flow, half, packet, payload, at, &mut self.events);
+            if self.options.messages {
+                flow.conversation.segment(flow.number, half, &flow.halves, packet, payload, at, &mut self.messages);
+            }
+        } else {
+            flow.history.datagram(half);
+            if packet.payload_length > 0 {
+                note(flow, Kind::Data, half, packet, payload, at, &mut self.events);
+            }
+        }
+    }
+
+    fn find_or_start(&mut self, key: Key, upward: bool, packet: &Packet, at: FrameRef) -> usize {
+        let hash = self.hasher.hash_one(key);
+        let blocks = &self.blocks;
+        let found = self.newest.find_mut(hash, |slot| {
+            slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
+        });
+        if let Some(slot) = found {
+            let flow = &blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK];
+            if !starts_anew(flow, upward, packet) {
+                return slot.flow as usize;
+            }
+            slot.flow = self.count as u32;
+        } else {
+            let slot = Slot { hash, flow: self.count as u32 };
+            self.newest.insert_unique(hash, slot, |slot| slot.hash);
+        }
+        let index = self.count;
+        if index.is_multiple_of(BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        self.blocks[index / BLOCK].push(Flow::new(index as u64, key, upward, packet, at));
+        self.count += 1;
+        index
+    }
+
+    /// Ties an ICMP error to the flow whose packet it quotes, at the same point.
+    fn icmp_error(&mut self, point: u32, packet: &Packet, quoted: &Quoted, at: FrameRef) {
+        let (key, upward) = Key::of_quoted(point, quoted);
+        let hash = self.hasher.hash_one(key);
+        let blocks = &self.blocks;
+        let found = self.newest.find(hash, |slot| {
+            slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
+        });
+        let Some(slot) = found else {
+            self.unmatched_errors += 1;
+            return;
+        };
+        let peer = self.addresses.number(packet.src);
+        let index = slot.flow as usize;
+        let flow = &mut self.blocks[index / BLOCK][index % BLOCK];
+        flow.changed = true;
+        flow.icmp_errors += 1;
+        let half = flow.half_of(upward) as u8;
+        let about = Packet { seq: quoted.seq.unwrap_or(0), ..*packet };
+        let icmp = u16::from(packet.icmp_type) << 8 | u16::from(packet.icmp_code);
+        let event =
+            Event { flow: flow.number, kind: Kind::IcmpError, half, at, packet: &about, payload: &[], peer, icmp };
+        self.events.add(event, &mut flow.event_counts);
+    }
+
+    /// Every flow, by first packet.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.blocks.iter().flatten()
+    }
+
+    /// Flows changed since they were last taken; they are marked unchanged.
+    pub fn take_changed(&mut self) -> Vec<usize> {
+        let mut changed = Vec::new();
+        for (index, flow) in self.blocks.iter_mut().flatten().enumerate() {
+            if flow.changed {
+                flow.changed = false;
+                changed.push(index);
+            }
+        }
+        changed
+    }
+
+    /// The flow with this index.
+    pub fn flow(&self, index: usize) -> &Flow {
+        &self.blocks[index / BLOCK][index % BLOCK]
+    }
+
+    /// Ends the messages that are still being read.
+    pub fn end_messages(&mut self) {
+        for flow in self.blocks.iter_mut().flatten() {
+            let closed = flow.history.closed();
+            flow.conversation.end(flow.number, closed, &mut self.messages);
+        }
+    }
+}
+
+/// A SYN whose own direction already has another base sequence starts a new incarnation; the same number is a retry.
+/// A SYN-ACK never does: it may have been captured before its SYN.
+fn starts_anew(flow: &Flow, upward: bool, packet: &Packet) -> bool {
+    if packet.protocol != protocol::TCP || packet.flags & (flag::SYN | flag::ACK) != flag::SYN {
+        return false;
+    }
+    let own = &flow.halves[flow.half_of(upward)];
+    own.base_known && own.base_seq != packet.seq
+}
+
+/// One TCP segment of a known flow.
+fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at: FrameRef, events: &mut EventLog) {
+    let flags = packet.flags;
+    let syn = flags & flag::SYN != 0;
+    let ack = flags & flag::ACK != 0;
+    if syn {
+        opening(flow, half, packet, at.time_ns);
+    } else if ack && half == 0 && flow.syn_ack_ns != NEVER && flow.handshake_rtt_ns.is_none() {
+        flow.handshake_rtt_ns = handshake_rtt(flow, packet, at.time_ns);
+    }
+    let challenged = !syn && ack && half == 1 && is_challenge(flow, packet);
+
+    let (first, second) = flow.halves.split_at_mut(1);
+    let (own, other) = if half == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
+    let found = tcp::analyse(own, other, packet, at.time_ns, flow.handshake_rtt_ns);
+    if packet.payload_length > 0 && own.payload_digest == 0 {
+        own.payload_digest = super::digest::digest(payload);
+    }
+    own.resets += u32::from(flags & flag::RST != 0);
+    own.fins += u32::from(flags & flag::FIN != 0);
+
+    flow.history.segment(half, packet);
+    if syn {
+        note(flow, if ack { Kind::SynAck } else { Kind::Syn }, half, packet, payload, at, events);
+    } else if found.retransmission {
+        flow.history.retransmission(half);
+        if !found.duplicate {
+            note(flow, Kind::Retransmission, half, packet, payload, at, events);
+        }
+    }
+    if flags & flag::RST != 0 {
+        note(flow, Kind::Rst, half, packet, payload, at, events);
+    }
+    if flags & flag::FIN != 0 {
+        note(flow, Kind::Fin, half, packet, payload, at, events);
+    }
+    if challenged {
+        note(flow, Kind::ChallengeAck, half, packet, payload, at, events);
+    }
+    if found.gap {
+        flow.history.gap(half);
+        note(flow, Kind::Gap, half, packet, payload, at, events);
+    }
+    if found.zero_window {
+        flow.history.zero_window(half);
+        note(flow, Kind::ZeroWindow, half, packet, payload, at, events);
+    }
+    if packet.payload_length > 0 && !found.retransmission {
+        note(flow, Kind::Data, half, packet, payload, at, events);
+    }
+}
+
+fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
+    let own = &mut flow.halves[half];
+    own.syns += 1;
+    if own.opening.is_none() {
+        own.opening = Some(Box::new(Opening::of(packet, time_ns)));
+    }
+    if packet.flags & flag::ACK == 0 {
+        flow.last_syn_ns = time_ns;
+    } else if flow.syn_ack_ns == NEVER {
+        flow.syn_ack_ns = time_ns;
+    }
+}
+
+/// SYN to final ACK, when this is that ACK.
+fn handshake_rtt(flow: &Flow, packet: &Packet, time_ns: i64) -> Option<i64> {
+    let (syn, answer) = (flow.halves[0].opening.as_ref()?, flow.halves[1].opening.as_ref()?);
+    let completes = packet.seq == syn.isn.wrapping_add(1) && packet.ack == answer.isn.wrapping_add(1);
+    (completes && flow.last_syn_ns != NEVER).then(|| time_ns - flow.last_syn_ns)
+}
+
+/// A bare ACK in answer to a SYN, with another number than the SYN's (RFC 5961, section 4.2): the responder still
+/// holds an older connection of this tuple.
+fn is_challenge(flow: &Flow, packet: &Packet) -> bool {
+    let Some(syn) = &flow.halves[0].opening else { return false };
+    flow.halves[1].opening.is_none()
+        && packet.flags & (flag::RST | flag::FIN) == 0
+        && packet.payload_length == 0
+        && packet.ack != syn.isn.wrapping_add(1)
+}
+
+fn note(flow: &mut Flow, kind: Kind, half: usize, packet: &Packet, payload: &[u8], at: FrameRef, events: &mut EventLog) {
+    let event = Event { flow: flow.number, kind, half: half as u8, at, packet, payload, peer: NO_PEER, icmp: 0 };
+    events.add(event, &mut flow.event_counts);
+}
+
+fn is_icmp(number: u8) -> bool {
+    number == protocol::ICMP || number == protocol::ICMPV6
+}
+
+fn is_echo(packet: &Packet) -> bool {
+    match packet.protocol {
+        protocol::ICMP => matches!(packet.icmp_type, 0 | 8),
+        _ => matches!(packet.icmp_type, 128 | 129),
+    }
+}

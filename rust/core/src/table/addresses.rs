@@ -1,0 +1,38 @@
+//! The address table: number to text.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use arrow_array::RecordBatch;
+use arrow_array::types::{UInt8Type, UInt32Type};
+
+use super::column::Columns;
+
+/// The address in 16 bytes, IPv4 ones mapped, as the field writes it.
+pub fn address(bytes: [u8; 16]) -> IpAddr {
+    Ipv6Addr::from(bytes).to_canonical()
+}
+
+/// The table of these addresses; a row's position is its number.
+pub fn table(list: &[[u8; 16]]) -> RecordBatch {
+    let rows: Vec<(u32, IpAddr)> = (0u32..).zip(list.iter().map(|&bytes| address(bytes))).collect();
+    let mut columns = Columns::default();
+    columns.plain::<UInt32Type>("address", |row: &(u32, IpAddr)| row.0);
+    columns.made_text("text", |row| Some(row.1.to_string()));
+    columns.plain::<UInt8Type>("ip_version", |row| if row.1.is_ipv4() { 4 } else { 6 });
+    columns.table(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_and_plain() {
+        let mut mapped = [0u8; 16];
+        mapped[10] = 0xff;
+        mapped[11] = 0xff;
+        mapped[12..].copy_from_slice(&[10, 0, 0, 4]);
+        assert_eq!(address(mapped).to_string(), "10.0.0.4");
+        assert_eq!(address(Ipv6Addr::LOCALHOST.octets()).to_string(), "::1");
+    }
+}

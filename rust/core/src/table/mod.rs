@@ -1,0 +1,22 @@
+//! Flows, events, messages and issues as Arrow columns. The columns are described in `flowscope.tables`.
+
+pub mod addresses;
+pub mod column;
+pub mod events;
+pub mod flows;
+pub mod issues;
+pub mod messages;
+pub mod points;
+
+use arrow_array::RecordBatch;
+
+/// What a drain hands over.
+#[derive(Debug)]
+pub struct Tables {
+    pub flows: RecordBatch,
+    pub events: RecordBatch,
+    pub messages: RecordBatch,
+    pub issues: RecordBatch,
+    pub addresses: RecordBatch,
+    pub points: RecordBatch,
+}

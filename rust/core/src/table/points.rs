@@ -1,0 +1,38 @@
+//! The point table: where frames were captured.
+
+use arrow_array::RecordBatch;
+use arrow_array::types::{Int64Type, UInt16Type, UInt32Type, UInt64Type};
+
+use super::column::Columns;
+
+/// One observation point: an interface of a file, or of all files of a ring.
+#[derive(Debug, Clone)]
+pub struct Point {
+    pub ring: u32,
+    /// Index of the interface in the file where it was first seen.
+    pub interface: u32,
+    pub name: Option<String>,
+    pub link_type: u16,
+    pub frames: u64,
+    pub packets: u64,
+    pub truncated: u64,
+    pub first_ns: i64,
+    pub last_ns: i64,
+}
+
+/// The table of these points; a row's position is its number.
+pub fn table(points: &[Point]) -> RecordBatch {
+    let rows: Vec<(u32, &Point)> = (0u32..).zip(points).collect();
+    let mut columns = Columns::default();
+    columns.plain::<UInt32Type>("point", |row: &(u32, &Point)| row.0);
+    columns.plain::<UInt32Type>("ring", |row| row.1.ring);
+    columns.plain::<UInt32Type>("interface", |row| row.1.interface);
+    columns.text("name", |row| row.1.name.as_deref());
+    columns.plain::<UInt16Type>("link_type", |row| row.1.link_type);
+    columns.plain::<UInt64Type>("frames", |row| row.1.frames);
+    columns.plain::<UInt64Type>("packets", |row| row.1.packets);
+    columns.plain::<UInt64Type>("truncated", |row| row.1.truncated);
+    columns.plain::<Int64Type>("first_ns", |row| row.1.first_ns);
+    columns.plain::<Int64Type>("last_ns", |row| row.1.last_ns);
+    columns.table(&rows)
+}
