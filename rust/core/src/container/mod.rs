@@ -1,5 +1,15 @@
 //! Capture files as streams: bytes in, frames out, whatever the format.
 
+mod byte_order;
+mod foreign;
+mod pcap;
+mod pcapng;
+mod pcapng_option;
+mod reader;
+mod step;
+
+pub use reader::Reader;
+
 /// One captured frame, as its file describes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
