@@ -6,6 +6,7 @@ one point each, ``file:interface`` (``file:0`` when nameless). ``--point`` names
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from flowscope.capture.suffixes import label, without_compression
 if TYPE_CHECKING:
     from flowscope.capture.file import Capture
     from flowscope.nat.topology import PointHint, Topology
+
+log = logging.getLogger("flowscope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,10 @@ def name_points(
     places: dict[int, list[int]] = {}
     for row in rows:
         places.setdefault(row["ring"], []).append(row["point"])
-    hints = topology.points if topology else ()
+    hints = topology.points if topology is not None else ()
     paths = [capture.path for capture in captures]
+    for unused in (hint for hint in hints if not any(_belongs(hint, path, paths) for path in paths)):
+        log.info("%s: named in the topology, not among the captures", unused.file)
     taken: set[str] = set()
     found = []
     for row in rows:
@@ -90,12 +95,6 @@ def name_points(
             )
         )
     return found
-
-
-def unused_hints(topology: Topology, captures: Sequence[Capture]) -> list[PointHint]:
-    """The ``[[point]]`` tables whose file is not among the captures: people analyse subsets."""
-    paths = [capture.path for capture in captures]
-    return [hint for hint in topology.points if not any(_belongs(hint, path, paths) for path in paths)]
 
 
 def _option(captures: Iterable[Capture], named: Sequence[tuple[str, str]]) -> str | None:

@@ -68,9 +68,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(arguments, prog_name="flowscope", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "flowscope"
+        return _failed(f"{error.format_message().rstrip('.')} (see `{command} --help`)")
+    except click.ClickException as error:
+        return _failed(error.format_message())
     except FlowscopeError as error:
         return _failed(str(error))
     except (click.Abort, KeyboardInterrupt):

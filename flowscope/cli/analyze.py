@@ -10,6 +10,7 @@ from flowscope.cli.options import Request, reads_captures
 
 @click.command(
     "analyze",
+    short_help="Follow every connection and say what is wrong.",
     epilog="""\b
 Examples:
   flowscope analyze vm1.pcap vm2.pcap lb.pcapng

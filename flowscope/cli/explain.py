@@ -12,13 +12,13 @@ from flowscope.cli.rules import known_rule, rule_object, rule_page
 from flowscope.report.document import head
 from flowscope.report.paint import painter
 
-
 # Headings of a rule's page: a few words on a line of their own, with or without marks of Markdown.
 _HEADING = re.compile(r"#+ .+|[A-Z][a-z][\w' -]{2,30}:?")
 
 
 @click.command(
     "explain",
+    short_help="The page of one rule.",
     epilog="""\b
 Examples:
   flowscope explain hairpin-mismatch

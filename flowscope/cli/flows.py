@@ -10,6 +10,7 @@ from flowscope.cli.options import Request, reads_captures
 
 @click.command(
     "flows",
+    short_help="One row per 5-tuple and point.",
     epilog="""\b
 Examples:
   flowscope flows vm1.pcap

@@ -10,6 +10,7 @@ from flowscope.cli.options import Request, reads_captures
 
 @click.command(
     "graph",
+    short_help="The paths as a graph.",
     epilog="""\b
 Examples:
   flowscope graph captures/ --topology lb.toml -o paths.graphml

@@ -10,6 +10,7 @@ from flowscope.cli.options import Request, reads_captures
 
 @click.command(
     "paths",
+    short_help="One row per client connection, with its legs.",
     epilog="""\b
 Examples:
   flowscope paths vm1.pcap lb.pcapng --topology lb.toml

@@ -14,7 +14,11 @@ from flowscope.report.layout import columns
 from flowscope.report.paint import painter
 
 
-@click.command("rules", epilog="`flowscope explain RULE` shows what a rule looks for, and what looks like it.")
+@click.command(
+    "rules",
+    short_help="What flowscope can find.",
+    epilog="`flowscope explain RULE` shows what a rule looks for, and what looks like it.",
+)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--no-color", is_flag=True, help="No colours (so does NO_COLOR).")
 def command(format_: str, no_color: bool) -> int:

@@ -98,13 +98,12 @@ def _traffic(analysis: Analysis) -> pl.DataFrame:
         (pl.col("fwd_packets") + pl.col("rev_packets")).cast(pl.Int64).alias("packets"),
         (pl.col("fwd_bytes") + pl.col("rev_bytes")).cast(pl.Int64).alias("bytes"),
     )
-    largest: pl.DataFrame = (
+    seen = (
         analysis.legs.select(pl.col("leg").cast(pl.Int64), pl.col("flows").cast(pl.List(pl.Int64)))
         .explode("flows")
         .join(flows, on="flows", how="left")
-        .group_by("leg")
-        .agg(pl.col("packets", "bytes").max().fill_null(0))
     )
+    return seen.group_by("leg").agg(pl.col("packets", "bytes").max().fill_null(0))
 
 
 def _addresses_of_members(analysis: Analysis) -> list[int]:

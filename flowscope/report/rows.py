@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from flowscope.report.times import rfc3339
-
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
@@ -71,6 +69,11 @@ def protocol_name() -> pl.Expr:
     names = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6", 132: "sctp"}
     number = pl.col("protocol")
     return number.replace_strict(names, default=number.cast(pl.String), return_dtype=pl.String)
+
+
+def rfc3339(column: str) -> pl.Expr:
+    """A column of UTC nanoseconds as RFC 3339 text: ``2026-01-01T00:00:00.000000000Z``; null stays null."""
+    return pl.from_epoch(column, time_unit="ns").dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ").alias(column)
 
 
 class EndpointText:

@@ -99,8 +99,12 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
         ]
         notes = ", ".join(text for text in counts if "info" not in text)
         lines.append(paint(f"What is wrong: {notes}", "heading"))
+    elif len(decided) < len(analysis.findings):
+        lines.append("Nothing was proven to be wrong, but not everything could be judged.")
     elif analysis.paths.height:
         lines.append(paint("Nothing wrong was found.", "good"))
+        if analysis.judged:
+            lines += paragraph(f"Looked for: {', '.join(analysis.judged)}.", 0, look.width)
     else:
         lines.append("No TCP connection was seen, so there is nothing to judge.")
     for finding in decided:

@@ -6,14 +6,7 @@ import os
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import polars as pl
-
 SECOND = 1_000_000_000
-
-
-def rfc3339(column: str) -> pl.Expr:
-    """A column of UTC nanoseconds as RFC 3339 text: ``2026-01-01T00:00:00.000000000Z``; null stays null."""
-    return pl.from_epoch(column, time_unit="ns").dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ").alias(column)
 
 
 def rfc3339_text(time_ns: int | None) -> str | None:

@@ -1,0 +1,1 @@
+"""Time and memory beside the peers; benchmarks, not tests."""
