@@ -50,7 +50,6 @@ class Engine:
     """Follows the flows of any number of captures.
 
     Args:
-        idle_limit_ns: forget flows that were closed or silent for this long; None keeps all.
         from_ns, to_ns: analyse only frames in this window (UTC, both ends included); others are counted.
         max_frames: read at most this many frames of each capture.
         community_id: fill the ``community_id`` column.
@@ -60,7 +59,6 @@ class Engine:
     def __init__(
         self,
         *,
-        idle_limit_ns: int | None = None,
         from_ns: int | None = None,
         to_ns: int | None = None,
         max_frames: int | None = None,

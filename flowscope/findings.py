@@ -57,8 +57,8 @@ class Evidence:
     """UTC, nanoseconds since the epoch, on the clock of its point."""
     note: str
     """What this frame shows, in a few words."""
-    flow: int
-    """Number of the flow the frame belongs to."""
+    flow: int | None = None
+    """Number of the flow the frame belongs to, None when it was not followed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ FLOWS: dict[str, str] = {
     "src_port": "port of the initiator (ICMP echo: the identifier)",
     "dst_port": "port of the responder (ICMP echo: the identifier)",
     "oriented_by": "how the initiator is known: 'syn', 'syn-ack', or 'first' (sender of the first packet)",
-    "continues": "number of the earlier row of the same connection that left memory, else null",
     "open": "true while the flow may still change",
     "first_ns": "time of the first packet",
     "last_ns": "time of the last packet",
@@ -116,7 +115,7 @@ EVENTS: dict[str, str] = {
 MESSAGES: dict[str, str] = {
     "flow": "flow it was read from",
     "half": "0 from the initiator, 1 from the responder",
-    "kind": "'http-request', 'http-response', 'proxy-v1', 'proxy-v2', 'tls-client-hello'",
+    "kind": "'http-request', 'http-response', 'proxy-v1', 'proxy-v2', 'tls-client-hello', 'tls-server-hello'",
     "capture": "capture of the first byte",
     "first_frame": "frame of the first byte",
     "first_ns": "time of the first byte",
@@ -158,6 +157,10 @@ POINTS: dict[str, str] = {
     "frames": "frames captured there",
     "packets": "of these: decoded up to TCP, UDP or ICMP",
     "truncated": "of these: cut by the snap length",
+    "truncated_capture": "capture of the first frame that was cut, null when none was",
+    "truncated_frame": "its frame number",
+    "truncated_ns": "its time",
+    "truncated_length": "bytes that were kept of it",
     "first_ns": "time of the first frame",
     "last_ns": "time of the last frame",
 }

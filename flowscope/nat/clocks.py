@@ -52,7 +52,7 @@ def clock_offsets(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 def corrected(table: pl.DataFrame, offsets: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
     """Adds ``name``: the time in ``column`` on the reference clock. The table needs a ``point`` column."""
-    if not offsets["offset_ns"].any():
+    if not (offsets["offset_ns"] != 0).any():
         return table.with_columns(pl.col(column).alias(name))
     shift = table.select("point").join(offsets, "point", how="left", maintain_order="left")["offset_ns"]
     return table.with_columns((pl.col(column) + shift).alias(name))

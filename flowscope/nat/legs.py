@@ -46,7 +46,9 @@ def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
 
 
 def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
-    """The legs, one row each, columns as in :data:`flowscope.tables.LEGS` plus what the matcher reads.
+    """The legs, one row each: columns as in :data:`flowscope.tables.LEGS`, and what the matcher reads.
+
+    The flows need ``at_ns``, the time of their first packet on the reference clock.
 
     Values that points may see differently are combined: the earliest time, the highest TTL (nearest to the sender),
     the first ISN that is known.
@@ -59,8 +61,7 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
         .agg(
             *(pl.col(name).first() for name in first),
             pl.col("flow").alias("flows"),
-            pl.col("first_ns").min(),
-            pl.col("last_ns").max(),
+            pl.col("at_ns").min(),
             *(pl.col(name).drop_nulls().first() for name in known),
         )
         .sort("leg")

@@ -77,7 +77,7 @@ def _neighbours(legs: pl.DataFrame, key: list[str], by: str) -> pl.DataFrame:
     schema = {"a": pl.UInt64, "b": pl.UInt64, "crowd": pl.UInt32, "by": pl.String}
     if not legs.height:
         return pl.DataFrame(schema=schema)
-    shared = legs.filter(pl.col(key[0]).is_duplicated()).select("leg", "first_ns", *key).sort(*key, "first_ns", "leg")
+    shared = legs.filter(pl.col(key[0]).is_duplicated()).select("leg", "at_ns", *key).sort(*key, "at_ns", "leg")
     shared = shared.with_columns(crowd=pl.len().over(key).cast(pl.UInt32)).filter(pl.col("crowd") > 1)
     if not shared.height:
         return pl.DataFrame(schema=schema)
@@ -146,7 +146,7 @@ def _directed(pairs: pl.DataFrame) -> pl.DataFrame:
 def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
     """Adds what the two legs have in common: endpoints kept, ISNs, and whether the topology expects the join."""
     sides = legs.select(
-        "leg", "src", "src_port", "dst", "dst_port", "fwd_isn", "rev_isn", "fwd_syn_window", "first_ns", "last_ns"
+        "leg", "src", "src_port", "dst", "dst_port", "fwd_isn", "rev_isn", "fwd_syn_window"
     )
     pairs = pairs.join(sides, left_on="a", right_on="leg").join(sides, left_on="b", right_on="leg", suffix="_b")
     frontends = _numbers(addresses, [one.address for one in topology.frontends])

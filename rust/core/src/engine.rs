@@ -7,7 +7,7 @@ use crate::decode::decode;
 use crate::flow::events::FrameRef;
 use crate::flow::tracker::{Options, Tracker};
 use crate::issue::{Issue, Issues};
-use crate::table::points::Point;
+use crate::table::points::{Point, Truncated};
 use crate::table::{Tables, addresses, events, flows, issues, messages, points};
 
 /// What an engine is asked to do.
@@ -220,7 +220,15 @@ impl Sink {
         let point = &mut self.points[number as usize];
         let cut = (frame.data.len() as u64) < u64::from(frame.wire_length);
         point.frames += 1;
-        point.truncated += u64::from(cut);
+        if cut {
+            point.truncated += 1;
+            point.first_truncated.get_or_insert(Truncated {
+                capture: progress.number,
+                frame: frame.number,
+                time_ns: frame.time_ns,
+                captured: frame.data.len() as u32,
+            });
+        }
         point.first_ns = point.first_ns.min(frame.time_ns);
         point.last_ns = point.last_ns.max(frame.time_ns);
         let (at, issues) = ((progress.number, frame.number, frame.offset), &mut progress.issues);
@@ -274,6 +282,7 @@ impl Sink {
                 frames: 0,
                 packets: 0,
                 truncated: 0,
+                first_truncated: None,
                 first_ns: frame.time_ns,
                 last_ns: frame.time_ns,
             });

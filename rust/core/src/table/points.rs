@@ -16,8 +16,20 @@ pub struct Point {
     pub frames: u64,
     pub packets: u64,
     pub truncated: u64,
+    /// The first frame that the snap length cut.
+    pub first_truncated: Option<Truncated>,
     pub first_ns: i64,
     pub last_ns: i64,
+}
+
+/// A frame that the snap length cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Truncated {
+    pub capture: u32,
+    pub frame: u64,
+    pub time_ns: i64,
+    /// Bytes that were kept of it.
+    pub captured: u32,
 }
 
 /// The table of these points; a row's position is its number.
@@ -32,6 +44,10 @@ pub fn table(points: &[Point]) -> RecordBatch {
     columns.plain::<UInt64Type>("frames", |row| row.1.frames);
     columns.plain::<UInt64Type>("packets", |row| row.1.packets);
     columns.plain::<UInt64Type>("truncated", |row| row.1.truncated);
+    columns.nullable::<UInt32Type>("truncated_capture", |row| row.1.first_truncated.map(|cut| cut.capture));
+    columns.nullable::<UInt64Type>("truncated_frame", |row| row.1.first_truncated.map(|cut| cut.frame));
+    columns.nullable::<Int64Type>("truncated_ns", |row| row.1.first_truncated.map(|cut| cut.time_ns));
+    columns.nullable::<UInt32Type>("truncated_length", |row| row.1.first_truncated.map(|cut| cut.captured));
     columns.plain::<Int64Type>("first_ns", |row| row.1.first_ns);
     columns.plain::<Int64Type>("last_ns", |row| row.1.last_ns);
     columns.table(&rows)

@@ -1,0 +1,142 @@
+"""The river in one function: captures to tables, tables to paths, paths to findings. Read this first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import polars as pl
+
+from flowscope import __version__
+from flowscope.capture.file import Capture, read_captures
+from flowscope.capture.points import Point, name_points
+from flowscope.findings import Finding
+from flowscope.nat.clocks import clock_offsets, corrected
+from flowscope.nat.legs import leg_table, with_legs
+from flowscope.nat.matching import join_legs
+from flowscope.nat.paths import with_paths
+from flowscope.nat.places import places
+from flowscope.nat.topology import Topology
+from flowscope.nat.topology_file import read_topology
+from flowscope.rules import judge
+from flowscope.settings import Settings
+from flowscope.tables import PATHS
+from flowscope.window import Window
+
+
+@dataclass(slots=True)
+class Analysis:
+    """Everything one run found out; the reports read nothing else."""
+
+    captures: list[Capture]
+    """In the order given."""
+    points: list[Point]
+    """By number."""
+    flows: pl.DataFrame
+    """Columns: :data:`flowscope.tables.FLOWS`, and ``leg``."""
+    events: pl.DataFrame
+    messages: pl.DataFrame
+    issues: pl.DataFrame
+    addresses: pl.DataFrame
+    legs: pl.DataFrame
+    """Columns: :data:`flowscope.tables.LEGS`."""
+    paths: pl.DataFrame
+    """Columns: :data:`flowscope.tables.PATHS`."""
+    findings: list[Finding]
+    """Worst first, with ids."""
+    topology: Topology
+    settings: Settings
+    problems: list[str]
+    """Rules that crashed, contradictions between topology and captures: one sentence each."""
+    judged: dict[str, int]
+    """Rules that ran, and how many findings each has."""
+    version: str = __version__
+
+
+def analyze(
+    captures: Sequence[str | os.PathLike[str]],
+    *,
+    topology: str | None = None,
+    settings: Settings | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Analysis:
+    """Reads captures, follows every connection across its translators and names what is wrong.
+
+    Args:
+        captures: files, directories, or ``-`` for standard input.
+        topology: a topology file; without one everything is inferred.
+        settings: options of the run.
+        progress: called with the bytes read so far and the bytes there are (None when unknown).
+        stdin: what ``-`` reads, instead of the process's standard input.
+
+    Raises:
+        CaptureError: no capture could be read.
+        TopologyError: the topology file is wrong.
+    """
+    settings = settings or Settings()
+    known = read_topology(topology) if topology is not None else Topology()
+    tables, read = read_captures([os.fspath(path) for path in captures], settings, progress, stdin)
+    addresses = pl.DataFrame(tables.addresses)
+    point_table = pl.DataFrame(tables.points)
+    points = name_points(point_table, read, settings.points, known)
+
+    flows = with_legs(pl.DataFrame(tables.flows), addresses, known)
+    # The core's memory is not needed twice.
+    events = _events(pl.DataFrame(tables.events), flows)
+    offsets = clock_offsets(flows, events)
+    flows = corrected(flows, offsets, "first_ns", "at_ns")
+    events = corrected(events, offsets, "time_ns", "at_ns")
+    legs = leg_table(flows)
+    joins = join_legs(legs, events, offsets, addresses, known)
+    paths = with_paths(flows, legs, joins, events, addresses, known).select(*PATHS)
+
+    window = Window(
+        captures=read,
+        points=points,
+        point_table=point_table,
+        flows=flows,
+        events=events,
+        messages=pl.DataFrame(tables.messages),
+        addresses=addresses,
+        legs=legs,
+        paths=paths,
+        places=places(flows, points, addresses, known),
+        topology=known,
+    )
+    findings, judged, problems = judge(window, settings)
+    shifts = {row["point"]: row for row in offsets.iter_rows(named=True)}
+    points = [
+        replace(one, clock_offset_ns=shifts[one.number]["offset_ns"], clock_error_ns=shifts[one.number]["error_ns"])
+        if one.number in shifts
+        else one
+        for one in points
+    ]
+    return Analysis(
+        captures=read,
+        points=points,
+        flows=flows,
+        events=events,
+        messages=window.messages,
+        issues=pl.DataFrame(tables.issues),
+        addresses=addresses,
+        legs=legs,
+        paths=paths,
+        findings=findings,
+        topology=known,
+        settings=settings,
+        problems=problems,
+        judged=judged,
+    )
+
+
+def _events(events: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``point`` and ``leg`` of the flow, and turns the half of flows that were turned."""
+    # Flow numbers are row numbers: a gather, not a join.
+    of_flow = events["flow"]
+    events = events.with_columns(point=flows["point"].gather(of_flow), leg=flows["leg"].gather(of_flow))
+    if flows["turned"].any():
+        events = events.with_columns(half=pl.col("half") ^ flows["turned"].gather(of_flow).cast(pl.UInt8))
+    return events

@@ -1,0 +1,181 @@
+"""Legs become paths: one client connection followed across every translator, with its outcome."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.topology import Topology
+
+_TCP = 6
+_ICMP_ERROR = 5
+#: Longer chains of translators are cut; nobody has them.
+_MOST_LEGS = 8
+
+
+def with_paths(
+    flows: pl.DataFrame,
+    legs: pl.DataFrame,
+    joins: pl.DataFrame,
+    events: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
+) -> pl.DataFrame:
+    """The paths: columns as in :data:`flowscope.tables.PATHS`.
+
+    A leg that several later legs continue (a retried SYN under another SNAT port, a flow moved to another member) stands
+    in one path with each of them.
+
+    Args:
+        flows: with ``leg``.
+        legs: as :func:`flowscope.nat.legs.leg_table` returns them, with ``at_ns`` (time on the reference clock).
+        joins: as :func:`flowscope.nat.matching.join_legs` returns them.
+        events: with ``leg``.
+        addresses: the core's address table.
+        topology: what is known of the balancer.
+    """
+    chains = _chains(legs, joins)
+    signs = _signs(flows, events)
+    paths = _ends(chains, legs)
+    paths = _outcomes(paths, chains, signs)
+    paths = _roles(paths, addresses, topology)
+    return (
+        paths.sort("first_ns", "client", "client_port", "last_leg")
+        .drop("last_leg")
+        .with_row_index("path")
+        .with_columns(pl.col("path").cast(pl.UInt64))
+    )
+
+
+def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
+    """One row per path: ``last_leg``, ``legs`` (list in packet order), and the joins' sureness."""
+    tied = joins.filter(pl.col("before").is_not_null())
+    inner = tied["before"].implode()
+    chains = (
+        legs.filter(~pl.col("leg").is_in(inner))
+        .select(pl.col("leg").alias("last_leg"), pl.col("leg").alias("leg_0"))
+        .with_columns(bits=pl.lit(None, pl.Float64), method=pl.lit("single"))
+    )
+    step = tied.select("leg", "before", pl.col("bits").alias("step_bits"), pl.col("method").alias("step_method"))
+    depth = 0
+    while tied.height and depth < _MOST_LEGS - 1:
+        chains = chains.join(step, left_on=f"leg_{depth}", right_on="leg", how="left", maintain_order="left")
+        depth += 1
+        chains = chains.rename({"before": f"leg_{depth}"})
+        # The path is as sure as its weakest join, and named after the join nearest to the client.
+        chains = chains.with_columns(
+            bits=pl.min_horizontal("bits", "step_bits"), method=pl.coalesce("step_method", "method")
+        ).drop("step_bits", "step_method")
+        if not chains[f"leg_{depth}"].is_not_null().any():
+            break
+    names = [f"leg_{at}" for at in reversed(range(depth + 1))]
+    unsure = joins.filter("ambiguous")["leg"].implode()
+    return chains.select(
+        "last_leg",
+        "method",
+        legs=pl.concat_list(names).list.drop_nulls() if depth else pl.concat_list("leg_0"),
+        confidence=pl.when(pl.col("bits").is_null()).then(1.0).otherwise((1 - (-pl.col("bits") / 4).exp()).round(4)),
+        ambiguous=pl.col("last_leg").is_in(unsure),
+    )
+
+
+def _ends(chains: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
+    ends = legs.select("leg", "protocol", "src", "src_port", "dst", "dst_port", "at_ns")
+    firsts = chains.with_columns(first_leg=pl.col("legs").list.first())
+    return firsts.join(ends, left_on="first_leg", right_on="leg", maintain_order="left").join(
+        ends.drop("protocol"), left_on="last_leg", right_on="leg", suffix="_last", maintain_order="left"
+    )
+
+
+def _signs(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """What each leg shows of its handshake and its end, at any of its points."""
+    letters = pl.col("history")
+    completed = pl.col("handshake_rtt_ns").is_not_null() | (
+        (pl.col("rev_syns") > 0)
+        & (((pl.col("fwd_last_ack") - pl.col("rev_isn").cast(pl.Int64)) % 2**32 > 0) & (pl.col("fwd_packets") > pl.col("fwd_syns")))
+        & (pl.col("fwd_resets") < pl.col("fwd_packets") - pl.col("fwd_syns"))
+    )  # fmt: skip
+    both_closed = (pl.col("fwd_fins") > 0) & (pl.col("rev_fins") > 0)
+    errors = events.filter(pl.col("kind") == _ICMP_ERROR)["flow"].unique().implode()
+    flags = flows.select(
+        "leg",
+        syn=(pl.col("protocol") == _TCP) & (pl.col("fwd_syns") > 0),
+        syn_ack=(pl.col("protocol") == _TCP) & (pl.col("rev_syns") > 0),
+        completed=completed.fill_null(value=False),
+        refused=letters.str.contains("r") & (pl.col("rev_syns") == 0) & (pl.col("fwd_syns") > 0)
+        & (pl.col("rev_payload_bytes") == 0),
+        reset=(letters.str.contains("(?i)r") & ~both_closed),
+        rejected=pl.col("flow").is_in(errors),
+        answered=pl.col("rev_packets") > 0,
+        flowing=(pl.col("rev_payload_bytes") > 0) | ((pl.col("fwd_payload_bytes") > 0) & (pl.col("rev_last_ack").is_not_null()
+        & (pl.col("rev_resets") == 0))),
+    )  # fmt: skip
+    return flags.group_by("leg").agg(pl.exclude("leg").any())
+
+
+def _outcomes(paths: pl.DataFrame, chains: pl.DataFrame, signs: pl.DataFrame) -> pl.DataFrame:
+    several = chains.filter(pl.col("legs").list.len() > 1)
+    direct = paths.join(signs, left_on="last_leg", right_on="leg", how="left", maintain_order="left")
+    if several.height:
+        # What any leg of a path shows, the path shows.
+        shown = (
+            several.select("last_leg", pl.col("legs").alias("leg"))
+            .explode("leg")
+            .join(signs, "leg")
+            .drop("leg")
+            .group_by("last_leg")
+            .agg(pl.exclude("last_leg").any())
+        )
+        names = [name for name in signs.columns if name != "leg"]
+        direct = direct.join(shown, "last_leg", how="left", suffix="_any", maintain_order="left").with_columns(
+            pl.coalesce(f"{name}_any", name).alias(name) for name in names
+        )
+    tcp = pl.col("protocol") == _TCP
+    outcome = (
+        pl.when(tcp & pl.col("completed") & pl.col("reset")).then(pl.lit("reset"))
+        .when(tcp & pl.col("completed")).then(pl.lit("established"))
+        # The SYN-ACK itself may be missing from the capture.
+        .when(tcp & pl.col("syn") & pl.col("flowing") & pl.col("reset")).then(pl.lit("reset"))
+        .when(tcp & pl.col("syn") & pl.col("flowing")).then(pl.lit("established"))
+        .when(tcp & pl.col("syn_ack")).then(pl.lit("half-open"))
+        .when(tcp & pl.col("syn") & pl.col("refused")).then(pl.lit("refused"))
+        .when(tcp & pl.col("syn") & pl.col("rejected")).then(pl.lit("rejected"))
+        .when(tcp & pl.col("syn")).then(pl.lit("unanswered"))
+        .when(~tcp & pl.col("rejected")).then(pl.lit("rejected"))
+        .when(~tcp & pl.col("answered")).then(pl.lit("established"))
+        .otherwise(pl.lit("unknown"))
+    )  # fmt: skip
+    return direct.with_columns(outcome=outcome)
+
+
+def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+    """Names client, frontend, SNAT address and backend of each path."""
+    moved = (pl.col("dst") != pl.col("dst_last")) | (pl.col("dst_port") != pl.col("dst_port_last"))
+    masked = (pl.col("src") != pl.col("src_last")) | (pl.col("src_port") != pl.col("src_port_last"))
+    known = _frontends(addresses, topology)
+    at_frontend = (pl.col("dst").cast(pl.UInt64) * 65536 + pl.col("dst_port").cast(pl.UInt64)).is_in(known.implode())
+    # A call to a known frontend that was seen on its first leg only: whoever served it is not in the captures.
+    unseen = ~moved & at_frontend
+    return paths.select(
+        "last_leg",
+        "protocol",
+        "legs",
+        pl.col("src").alias("client"),
+        pl.col("src_port").alias("client_port"),
+        frontend=pl.when(moved | unseen).then("dst"),
+        frontend_port=pl.when(moved | unseen).then("dst_port"),
+        snat=pl.when(masked).then("src_last"),
+        snat_port=pl.when(masked).then("src_port_last"),
+        backend=pl.when(~unseen).then("dst_last"),
+        backend_port=pl.when(~unseen).then("dst_port_last"),
+        outcome="outcome",
+        method="method",
+        confidence="confidence",
+        ambiguous="ambiguous",
+        first_ns="at_ns",
+    )
+
+
+def _frontends(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
+    number = dict(zip(addresses["text"], addresses["address"], strict=True))
+    ends = [number[one.address] * 65536 + one.port for one in topology.frontends if one.address in number]
+    return pl.Series(ends, dtype=pl.UInt64)

@@ -1,0 +1,1 @@
+"""Probe traffic: who asks the members whether they are well."""

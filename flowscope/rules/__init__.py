@@ -1,0 +1,51 @@
+"""Paths become findings: one file per rule, its documentation in it; this index; folding last.
+
+A rule is a module with ``SEVERITY`` and ``judge(window) -> Iterable[Finding]``. It reads the tables of a
+:class:`~flowscope.window.Window` and knows no other rule; :mod:`flowscope.rules.folding` alone knows which rule explains which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+from flowscope.findings import Finding
+from flowscope.rules import blocked_traffic, closed_port, hairpin_mismatch, truncated_packets
+from flowscope.rules.folding import fold
+from flowscope.settings import Settings
+from flowscope.window import Window
+
+RULES: dict[str, ModuleType] = {
+    "hairpin-mismatch": hairpin_mismatch,
+    "closed-port": closed_port,
+    "blocked-traffic": blocked_traffic,
+    "truncated-packets": truncated_packets,
+}
+"""Every rule by name."""
+
+
+def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, int], list[str]]:
+    """Runs the rules over a window.
+
+    Returns:
+        The findings, worst first, with ids; how many findings each rule that ran has; and one sentence for each rule
+        that crashed: the others are delivered all the same.
+    """
+    found: list[Finding] = []
+    judged: dict[str, int] = {}
+    problems: list[str] = []
+    for name, rule in RULES.items():
+        if name in settings.ignore or (settings.select is not None and name not in settings.select):
+            continue
+        try:
+            found += rule.judge(window)
+            judged[name] = 0
+        except Exception as error:
+            problems.append(f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this")
+    ordered = sorted(
+        fold(found, window),
+        key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key),
+    )
+    for one in ordered:
+        judged[one.rule] += 1
+    return [replace(one, id=f"F{number}") for number, one in enumerate(ordered, 1)], judged, problems

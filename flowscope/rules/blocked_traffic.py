@@ -1,0 +1,219 @@
+"""Clients' SYNs to a member are dropped on the way: nobody answers, or an ICMP error does.
+
+What it flags
+    Paths whose SYN, repeats included, was never answered by the member, or was answered by ICMP unreachable. `where` says
+    between which points it got lost: `before-member` (it left the balancer and never reached the member), `in-member` (it
+    reached the member, which sent nothing), `return-path` (the member answered, the answer got lost), `unknown`.
+
+Why it matters
+    A security group, a guest firewall or a route drops the data port while the probe's port is open: the member stays in
+    the pool and its share of the clients times out. This is cause 2 of the Azure Load Balancer guide.
+
+Evidence
+    The SYNs at each point, the answer where there was one, and the point that should have seen more and did not.
+
+Look-alikes
+    A full accept queue drops SYNs in the same way (`in-member` is then `likely` only, and `undecided` when other
+    connections to the same port were accepted meanwhile). A capture that leaves packets out, by a filter or by loss, looks
+    like a drop before that point. A host that is down answers nothing at all. The end of the capture is no silence: a SYN
+    younger than 3 seconds is not judged.
+
+Check next
+    Capture at the member and at the last hop before it at the same time; list the security rules and the guest firewall.
+
+References
+    Azure Load Balancer troubleshooting (2020-01-28): a network security group blocks the port.
+    RFC 1122, section 3.2.2.1: destination unreachable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.rules.evidence import Proof, prove
+from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.rules.silence import describe
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+#: So many copies of SYNs must have gone unanswered before silence is more than loss.
+_ENOUGH_SYNS = 3
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per member, or per client when one client alone fails at every member."""
+    silent = describe(window)
+    if not silent.height:
+        return
+    alone = _lone_clients(window, silent)
+    for (client,), paths in silent.filter(pl.col("client").is_in(alone)).group_by("client", maintain_order=True):
+        yield _finding(window, paths, int(str(client)), None)
+    rest = silent.filter(~pl.col("client").is_in(alone))
+    for (backend, port), paths in rest.group_by("backend", "backend_port", maintain_order=True):
+        yield _finding(window, paths, None, (int(str(backend)), int(str(port))))
+
+
+def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
+    """Clients all of whose connections to every member fail, while other clients' pass."""
+    members = silent.select("backend", "backend_port").unique()
+    to_members = window.judgeable.join(window.members_frame, ["backend", "backend_port"], how="semi")
+    passed = to_members.filter(pl.col("outcome").is_in(["established", "reset", "idle-closed"]))
+    found = []
+    for (client,), paths in silent.group_by("client", maintain_order=True):
+        hit = paths.select("backend", "backend_port").unique()
+        others = passed.filter(pl.col("client") != client).join(hit, ["backend", "backend_port"], how="semi")
+        served = others.select("backend", "backend_port").unique().height
+        if passed.filter(pl.col("client") == client).height == 0 and served == hit.height and (hit.height > 1 or members.height == 1):
+            found.append(int(str(client)))
+    return found
+
+
+def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tuple[int, int] | None) -> Finding:
+    where = _commonest(paths, "where")
+    how = "icmp" if (paths["how"] == "icmp").any() else "silent"
+    backend = member[0] if member else int(paths["backend"][0])
+    port = member[1] if member else int(paths["backend_port"][0])
+    accepted = _accepted(window, paths, member)
+    verdict, caveats = _verdict(window, paths, where, how, backend, port, accepted)
+    proof = prove(window, paths, ("syn", "syn-ack", "icmp-error"), _note(window, backend))
+    called = window.called(client if client is not None else backend)
+    endpoint = window.endpoint(backend, port)
+    target = "every member" if client is not None else endpoint
+    facts: dict[str, Fact] = {"where": where, "how": how, **_icmp(window, proof)}
+    place = {
+        "before-member": "get lost before they reach it",
+        "in-member": "reach it and get no answer",
+        "return-path": "are answered, but the answer gets lost on the way back",
+        "unknown": "get no answer",
+    }[where]
+    syns = int(paths["syns"].sum())
+    summary = f"{len(paths):,} connections ({syns:,} SYNs, retries included) to {target} {place}"
+    summary += ": ICMP says the traffic is not allowed or not deliverable." if how == "icmp" else "."
+    contrast = healthy_probes(window, backend)
+    if contrast and client is None:
+        summary += f" {contrast} so the balancer goes on sending clients there."
+    if client is not None:
+        summary = f"All of {called}'s {summary[0].lower()}{summary[1:]} Other clients reach the same members."
+    return Finding(
+        rule="blocked-traffic",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"{called}'s connections are blocked" if client is not None else f"Connections to {called} on port {port} are blocked",
+        summary=summary,
+        subject={"client": window.address(client)} if client is not None else {"member": endpoint},
+        count=len(paths),
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(paths["path"]),
+        facts=facts,
+        names=window.names([number for number in (client, backend) if number is not None]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause=_CAUSES[where],
+        remedy=_remedies(where, called if client is None else target, port, client is not None),
+        caveats=tuple(caveats),
+        next_capture=_next(window, where, backend, port) if verdict is not Verdict.CONFIRMED else None,
+        references=("Azure Load Balancer troubleshooting, 2020-01-28: cause 2", "RFC 1122, section 3.2.2.1"),
+    )
+
+
+_CAUSES = {
+    "before-member": "Something between the balancer and the member drops the packets: a security group, a firewall or a route.",
+    "in-member": "The member's own firewall drops the packets, or its accept queue is full.",
+    "return-path": "The member's answers are dropped or routed past the balancer.",
+    "unknown": "The captures do not show where the packets get lost.",
+}
+
+
+def _remedies(where: str, called: str, port: int, one_client: bool) -> tuple[str, ...]:
+    if where == "in-member":
+        return (
+            f"On {called}: list the firewall's rules for port {port} (`nft list ruleset`, `iptables -S`, Windows Firewall).",
+            "Check the listener's queue: `ss -ltn` shows Recv-Q against Send-Q.",
+        )
+    if where == "return-path":
+        return (f"Follow the way back from {called}: routes, security rules for outbound traffic, a second interface.",)
+    scope = "from this client" if one_client else "from clients"
+    return (
+        f"List the security rules by priority and look for a deny that matches port {port} {scope} before the default rules.",
+        "Probes and data need separate rules: an open probe port says nothing about the data port.",
+    )
+
+
+def _verdict(
+    window: Window, paths: pl.DataFrame, where: str, how: str, backend: int, port: int, accepted: int
+) -> tuple[Verdict, list[str]]:
+    if where == "unknown":
+        return Verdict.UNDECIDED, ["No point at the member was captured: a member that is down or overloaded looks the same."]
+    if int(paths["syns"].sum()) < _ENOUGH_SYNS and how == "silent":
+        return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
+    if accepted and how == "silent":
+        return Verdict.UNDECIDED, [
+            f"{accepted:,} other connections of the same clients to the same port were accepted: a full accept queue or loss fits as well."
+        ]
+    if not bool(paths["sure"].all()):
+        doubt = ["Where the points stand was inferred from TTLs: the drop may lie between the point and the host."]
+        return Verdict.LIKELY, doubt
+    if how == "icmp":
+        return Verdict.CONFIRMED, []
+    if where == "in-member":
+        return Verdict.LIKELY, ["A service whose accept queue is full, or a process that hangs, drops SYNs in the same way."]
+    if where == "before-member" and not _sees_port(window, backend, port):
+        return Verdict.LIKELY, ["A capture filter at the member that leaves this port out would look the same."]
+    return Verdict.CONFIRMED, []
+
+
+def _sees_port(window: Window, backend: int, port: int) -> bool:
+    """True when a point at the member saw other traffic of the data port: no filter hides it there."""
+    home = [place.point for place in window.points_on(backend)]
+    seen = window.flows.filter(
+        pl.col("point").is_in(home), pl.col("dst") == backend, pl.col("dst_port") == port, pl.col("protocol") == 6
+    )
+    return seen.height > 0
+
+
+def _accepted(window: Window, paths: pl.DataFrame, member: tuple[int, int] | None) -> int:
+    """Connections of the same clients to the same members that were accepted."""
+    same = window.judgeable.filter(pl.col("outcome").is_in(["established", "reset", "idle-closed"]))
+    key = ["client", "backend", "backend_port"] if member else ["client"]
+    return same.join(paths.select(key).unique(), key, how="semi").height
+
+
+def _commonest(paths: pl.DataFrame, column: str) -> str:
+    known = paths.filter(pl.col(column) != "unknown")
+    values = (known if known.height else paths)[column].value_counts(sort=True)
+    return str(values[column][0])
+
+
+def _note(window: Window, backend: int) -> Any:
+    def note(event: dict[str, Any]) -> str | None:
+        at = window.point_name(event["point"])
+        if event["kind"] == "icmp-error":
+            return f"ICMP {event['icmp'] // 256}/{event['icmp'] % 256} from {window.address(event['peer'])}"
+        if event["kind"] == "syn-ack":
+            return f"the member answers, seen at {at}"
+        return f"SYN at {at}"
+
+    del backend
+    return note
+
+
+def _icmp(window: Window, proof: Proof) -> dict[str, Fact]:
+    errors = window.events.filter(pl.col("flow").is_in(list(proof.flows)), pl.col("icmp").is_not_null())
+    if not errors.height:
+        return {}
+    code = int(errors["icmp"].value_counts(sort=True)["icmp"][0])
+    return {"icmp_type": code // 256, "icmp_code": code % 256}
+
+
+def _next(window: Window, where: str, backend: int, port: int) -> str:
+    on = window.called(backend)
+    host = window.address(backend)
+    if where == "in-member":
+        return f"ss -ltn 'sport = :{port}'; nft list ruleset  (on {on})"
+    return f"tcpdump -ni any -s 0 -w member.pcap '(host {host} and port {port}) or icmp or icmp6'  (on {on}, and on the hop before it)"

@@ -1,0 +1,175 @@
+"""Connections are refused: a SYN is answered by RST.
+
+What it flags
+    Paths whose SYN met a RST (acknowledging exactly that SYN) and no SYN-ACK at any point. `where` says who refused:
+    `member` (a server of the pool), `frontend` (the balancer has no rule for the port), `host` (no balancer was seen).
+
+Why it matters
+    Nothing listens on that address and port, while the probe, on another port or path, may well succeed: the balancer
+    keeps sending clients to a member that refuses them. This is cause 1 of the Azure Load Balancer guide.
+
+Evidence
+    The SYN and the RST that answers it, at every point that saw them.
+
+Look-alikes
+    A firewall that rejects with a reset sends the same packet. Seen at the endpoint's own interface the RST comes from
+    that host (`confirmed`); anywhere else something in between may have sent it (`likely`). A service that listens on
+    127.0.0.1 only, or one that was being restarted, refuses in the same way. A port scan meets closed ports by design.
+
+Check next
+    On the host: `ss -ltn` (Linux) or `netstat -an` (Windows): does anything listen on the port, and on which address?
+
+References
+    RFC 9293, section 3.5.2: reset when no connection exists.
+    Azure Load Balancer troubleshooting (2020-01-28): not listening on the data port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Finding, Severity, Verdict
+from flowscope.rules.evidence import prove
+from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+#: Closed ports of one host that one client met, from which on it looks like a scan.
+_SCAN_PORTS = 10
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per endpoint that refused, or per scanned host."""
+    refused = window.judgeable.filter(pl.col("outcome") == "refused")
+    if not refused.height:
+        return
+    refused = _called(refused, window)
+    scanned = (
+        refused.group_by("client", "end", maintain_order=True)
+        .agg(pl.col("end_port").n_unique().alias("ports"))
+        .filter(pl.col("ports") >= _SCAN_PORTS)
+    )
+    scans = refused.join(scanned, ["client", "end"], how="semi")
+    for (end,), paths in scans.group_by("end", maintain_order=True):
+        yield _scan(window, int(str(end)), paths)
+    rest = refused.join(scanned, ["client", "end"], how="anti")
+    for (end, port), paths in rest.group_by("end", "end_port", maintain_order=True):
+        yield _refusal(window, int(str(end)), int(str(port)), paths)
+
+
+def _called(paths: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Adds ``end`` and ``end_port``: who answered the last leg that was seen."""
+    ends = window.legs.select("leg", pl.col("dst").alias("end"), pl.col("dst_port").alias("end_port"))
+    return paths.join(ends, left_on="last_leg", right_on="leg", maintain_order="left")
+
+
+def _where(window: Window, end: int, port: int, translated: bool) -> str:
+    if translated or (end, port) in window.members:
+        return "member"
+    return "frontend" if end in window.frontend_addresses else "host"
+
+
+def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Finding:
+    endpoint = window.endpoint(end, port)
+    where = _where(window, end, port, bool(paths["frontend"].is_not_null().any() and paths["backend"].is_not_null().any()))
+    proof = prove(window, paths, ("syn", "rst"), _note)
+    own = _seen_at_home(window, end, [item.flow for item in proof.evidence if item.note == _REFUSED])
+    accepted = _accepted(window, end, port)
+    caveats = []
+    if not own:
+        caveats.append("The RST was not seen at the endpoint's own interface: a firewall that rejects with a reset looks the same.")
+    if accepted:
+        caveats.append(
+            f"{accepted:,} other connections to the same port were accepted: it was closed for a time only, "
+            "or the service refuses when its queue is full (tcp_abort_on_overflow)."
+        )
+    if window.topology.frontend_of(window.address(end), port) is not None:
+        caveats.append("Only the balancer's side was captured: the refusal may come from one of its members.")
+    called = window.called(end)
+    summary = f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
+    contrast = healthy_probes(window, end)
+    if where == "member" and contrast:
+        summary += f"{contrast} so the balancer keeps sending clients there. "
+    summary += {
+        "member": "Nothing listens on the member's data port.",
+        "frontend": "The balancer's address answers, but it has no rule for this port.",
+        "host": "Nothing listens there; no balancer was seen on the way.",
+    }[where]
+    return Finding(
+        rule="closed-port",
+        severity=SEVERITY,
+        verdict=Verdict.CONFIRMED if own and not accepted else Verdict.LIKELY,
+        title=f"{called} refuses connections on port {port}",
+        summary=summary,
+        subject={where: endpoint},
+        count=len(paths),
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(paths["path"]),
+        facts={"where": where},
+        names=window.names([end]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="No process listens on this address and port (or it listens on 127.0.0.1 only).",
+        remedy=(
+            f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or `netstat -an`.",
+            "Let the health probe ask the port and the service that clients use, so that a member that refuses leaves the pool.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=None if own else f"tcpdump -ni any -s 0 -w refused.pcap 'tcp port {port}'  (on {called})",
+        references=("RFC 9293, section 3.5.2", "Azure Load Balancer troubleshooting, 2020-01-28: cause 1"),
+    )
+
+
+def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
+    proof = prove(window, paths, ("syn", "rst"), _note)
+    host, ports = window.address(end), paths["end_port"].n_unique()
+    return Finding(
+        rule="closed-port",
+        severity=SEVERITY,
+        verdict=Verdict.UNDECIDED,
+        title=f"{window.called(end)} refused connections on {ports:,} ports",
+        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client tried many ports: "
+        "this looks like a port scan, which meets closed ports by design.",
+        subject={"host": host},
+        count=len(paths),
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(paths["path"]),
+        facts={"where": "host"},
+        names=window.names([end]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="A scan, or a client that looks for its service.",
+        remedy=("If a service should answer on one of these ports, check that it listens: `ss -ltn`.",),
+        caveats=("Closed ports that a scan meets are no fault.",),
+        next_capture=f"tcpdump -ni any -s 0 -w host.pcap 'host {host} and tcp'  (on {host})",
+        references=("RFC 9293, section 3.5.2",),
+    )
+
+
+_REFUSED = "refused: RST that acknowledges the SYN"
+
+
+def _note(event: dict[str, Any]) -> str | None:
+    if event["kind"] == "syn":
+        return "SYN" if event["half"] == 0 else None
+    return _REFUSED if event["half"] == 1 else None
+
+
+def _seen_at_home(window: Window, end: int, flows: list[int | None]) -> bool:
+    """True when a point on the endpoint's own host, beyond doubt, saw the RST."""
+    home = {place.point for place in window.points_on(end) if place.sure}
+    return any(flow is not None and window.flows["point"][flow] in home for flow in flows)
+
+
+def _accepted(window: Window, end: int, port: int) -> int:
+    """Connections to the same endpoint that got a SYN-ACK."""
+    legs = window.flows.filter(
+        pl.col("dst") == end, pl.col("dst_port") == port, pl.col("protocol") == 6, pl.col("rev_syns") > 0
+    )
+    return legs["leg"].n_unique()

@@ -1,0 +1,52 @@
+"""Which rule explains which: a path is blamed on its nearest cause only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flowscope.findings import Finding
+from flowscope.window import Window
+
+#: Nearest cause first (the contract's order).
+NEARNESS: tuple[str, ...] = (
+    "nsg-deny",
+    "snat-exhaustion",
+    "snat-port-collision",
+    "client-port-collision",
+    "hairpin-mismatch",
+    "untranslated-leak",
+    "asymmetric-return",
+    "idle-timeout",
+    "closed-port",
+    "unresponsive-service",
+    "mtu-blackhole",
+    "blocked-traffic",
+)
+
+
+def fold(findings: list[Finding], window: Window) -> list[Finding]:
+    """Takes paths away from findings whose rule is farther from the cause.
+
+    A finding that keeps no path is dropped, and its rule is named in ``folded`` of the one that explains it. Findings
+    without paths (about points, captures) stay as they are.
+    """
+    del window
+    rank = {name: at for at, name in enumerate(NEARNESS)}
+    ordered = sorted(findings, key=lambda one: (rank.get(one.rule, len(rank)), one.verdict.rank))
+    owner: dict[int, int] = {}
+    kept: list[Finding] = []
+    for finding in ordered:
+        if not finding.paths or finding.rule not in rank:
+            kept.append(finding)
+            continue
+        # Paths of the same rule may stand in two findings only by mistake; the first keeps them.
+        own = tuple(path for path in finding.paths if path not in owner)
+        if not own:
+            nearest = owner[finding.paths[0]]
+            cause = kept[nearest]
+            if finding.rule != cause.rule and finding.rule not in cause.folded:
+                kept[nearest] = replace(cause, folded=(*cause.folded, finding.rule))
+            continue
+        owner.update((path, len(kept)) for path in own)
+        kept.append(finding if len(own) == len(finding.paths) else replace(finding, paths=own, count=len(own)))
+    return kept

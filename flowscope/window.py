@@ -1,0 +1,126 @@
+"""What a rule may read: the tables of one run, and words for what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import polars as pl
+
+from flowscope.capture.file import Capture
+from flowscope.capture.points import Point
+from flowscope.nat.places import Place
+from flowscope.nat.topology import Topology
+from flowscope.probes.recognise import probe_paths
+
+
+@dataclass
+class Window:
+    """A stretch of traffic to be judged: offline everything, live what changed and what is still open."""
+
+    captures: Sequence[Capture]
+    points: Sequence[Point]
+    point_table: pl.DataFrame
+    """The core's table of points."""
+    flows: pl.DataFrame
+    """With ``leg`` and ``at_ns`` (first packet on the reference clock); row number = flow number."""
+    events: pl.DataFrame
+    """With ``leg``, ``point`` and ``at_ns``."""
+    messages: pl.DataFrame
+    addresses: pl.DataFrame
+    legs: pl.DataFrame
+    paths: pl.DataFrame
+    places: dict[int, Place]
+    topology: Topology
+    _texts: list[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._texts = self.addresses["text"].to_list()
+
+    def address(self, number: int) -> str:
+        """The text of an address number."""
+        return self._texts[number]
+
+    def endpoint(self, number: int, port: int) -> str:
+        """``10.0.0.4:8080`` or ``[2001:db8::1]:443``."""
+        text = self._texts[number]
+        return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+
+    def called(self, number: int) -> str:
+        """The topology's name for an address, else the address."""
+        return self.topology.name_of(self._texts[number]) or self._texts[number]
+
+    def names(self, numbers: Iterable[int]) -> dict[str, str]:
+        """Address text to name, for those of the addresses that have one."""
+        texts = sorted({self._texts[number] for number in numbers})
+        return {text: name for text in texts if (name := self.topology.name_of(text))}
+
+    def point_name(self, number: int) -> str:
+        """The label of a point, for people."""
+        return next((point.name for point in self.points if point.number == number), str(number))
+
+    @cached_property
+    def _probe_paths(self) -> pl.Series:
+        return probe_paths(self.paths, self.addresses, self.messages, self.flows, self.topology)
+
+    @cached_property
+    def probes(self) -> pl.DataFrame:
+        """Paths of recognised probers; ``backend`` is the member."""
+        return self.paths.filter(pl.col("path").is_in(self._probe_paths.implode()))
+
+    @cached_property
+    def judgeable(self) -> pl.DataFrame:
+        """TCP paths that are no probes, with ``last_leg`` and ``first_leg``."""
+        clients = ~pl.col("path").is_in(self._probe_paths.implode())
+        return self.paths.filter(pl.col("protocol") == 6, clients).with_columns(
+            first_leg=pl.col("legs").list.first(), last_leg=pl.col("legs").list.last()
+        )
+
+    @cached_property
+    def members(self) -> frozenset[tuple[int, int]]:
+        """Endpoints (address number, port) that are members: from the topology, else where translated paths end."""
+        if self.topology.pools:
+            number = {text: at for at, text in enumerate(self._texts)}
+            listed = [member for pool in self.topology.pools for member in pool.members]
+            return frozenset((number[one.address], one.port) for one in listed if one.address in number)
+        moved = self.paths.filter(pl.col("frontend").is_not_null(), pl.col("backend").is_not_null())
+        return frozenset(moved.select("backend", "backend_port").unique().iter_rows())
+
+    @cached_property
+    def member_addresses(self) -> frozenset[int]:
+        """Addresses of the members."""
+        return frozenset(address for address, _ in self.members)
+
+    @cached_property
+    def frontend_addresses(self) -> frozenset[int]:
+        """Addresses of the frontends: from the topology, else what translated paths called."""
+        if self.topology.frontends:
+            wanted = {frontend.address for frontend in self.topology.frontends}
+            return frozenset(at for at, text in enumerate(self._texts) if text in wanted)
+        return frozenset(self.paths.filter(pl.col("frontend").is_not_null())["frontend"].unique())
+
+    @cached_property
+    def cut_points(self) -> pl.DataFrame:
+        """Points with frames that the snap length cut (columns of :data:`flowscope.tables.POINTS`)."""
+        return self.point_table.filter(pl.col("truncated") > 0).sort("point")
+
+    @cached_property
+    def members_frame(self) -> pl.DataFrame:
+        """The members as columns ``backend`` and ``backend_port``, to join paths with."""
+        schema = {"backend": pl.UInt32, "backend_port": pl.UInt16}
+        return pl.DataFrame(sorted(self.members), schema=schema, orient="row")
+
+    @cached_property
+    def _flows_by_leg(self) -> dict[int, list[int]]:
+        return dict(self.legs.select("leg", "flows").iter_rows())
+
+    def flows_of_legs(self, legs: Iterable[int]) -> pl.DataFrame:
+        """The flows that these legs consist of."""
+        numbers = sorted({flow for leg in legs for flow in self._flows_by_leg[leg]})
+        return self.flows[numbers]
+
+    def points_on(self, address: int) -> list[Place]:
+        """Points that stand on the host with this address, sure ones first."""
+        found = [place for place in self.places.values() if address in place.hosts]
+        return sorted(found, key=lambda place: (not place.sure, place.point))
