@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,18 +47,30 @@ class Source:
         Raises:
             OSError: it cannot be read (any further).
         """
-        if self.path == "-":
-            stream = stdin if stdin is not None else sys.stdin.buffer
-            read = getattr(stream, "read1", stream.read)
-            while data := read(CHUNK):
+        if self.path == "-" and stdin is not None:
+            while data := stdin.read(CHUNK):
                 yield data
             return
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        descriptor = sys.stdin.fileno() if self.path == "-" else os.open(self.path, flags)
         try:
-            while data := os.read(descriptor, CHUNK):
+            patient = self.size is None and hasattr(select, "poll")
+            while True:
+                if patient:
+                    _wait(descriptor)
+                if not (data := os.read(descriptor, CHUNK)):
+                    break
                 yield data
         finally:
-            os.close(descriptor)
+            if self.path != "-":
+                os.close(descriptor)
+
+
+def _wait(descriptor: int) -> None:
+    """Waits for bytes of a pipe in a way that Ctrl-C ends; Polars lets the system restart an interrupted read."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll()
 
 
 def find_sources(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[Source]:
@@ -75,8 +88,9 @@ def find_sources(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[So
         if path == "-":
             if any(source.path == "-" for source in sources):
                 raise CaptureError("- (standard input) is named twice: it can be read once")
-            if stdin is None and sys.stdin.isatty():
-                raise CaptureError("- (standard input) is a terminal: pipe a capture into flowscope, or name a file")
+            # Python has no sys.stdin when it was closed.
+            if stdin is None and (sys.stdin is None or sys.stdin.isatty()):
+                raise CaptureError("- (standard input) is no pipe: pipe a capture into flowscope, or name a file")
             sources.append(Source("-"))
         elif os.path.isdir(path):
             sources += _in_directory(path, seen)

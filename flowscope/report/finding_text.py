@@ -2,86 +2,113 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flowscope.report.layout import columns, labelled, paragraph, shortened
+from flowscope.report.layout import columns, counted, labelled, paragraph, shortened
 from flowscope.report.paint import Paint
 from flowscope.report.safe_text import safe_line
 from flowscope.report.times import clock
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+    from flowscope.capture.file import Capture
     from flowscope.findings import Fact, Finding
     from flowscope.report.look import Look
 
 _EVIDENCE_SHOWN = 6
-_FILTER_SHOWN = 400
+_FILTER_SHOWN = 600
 _MARGIN = 14
 
 
-def finding_lines(finding: Finding, analysis: Analysis, look: Look, paint: Paint) -> list[str]:
-    """The block of one finding, without the blank lines around it."""
-    severity = finding.severity.value
-    head = f"{finding.id:<4}{severity.upper()}"
-    name = f"[{finding.rule}, {finding.verdict.value}]"
-    lines = [f"{paint(head, severity)}  {paint(safe_line(finding.title), 'heading')}  {paint(name, 'faint')}"]
-    lines += paragraph(finding.summary, 4, look.width)
-    if finding.facts:
-        lines += _part("facts", ", ".join(_fact(key, value) for key, value in finding.facts.items()), look, paint)
-    lines += _evidence(finding, analysis, look, paint)
-    lines += _command("filter", finding.filter, look, paint)
-    if finding.filter and not finding.filter_complete:
-        lines += _part("", "(the filter is cut: it does not select every cited frame)", look, paint)
-    if finding.cause:
-        lines += _part("cause", finding.cause, look, paint)
-    for at, remedy in enumerate(finding.remedy):
-        lines += _part("remedy" if at == 0 else "", remedy if len(finding.remedy) == 1 else f"- {remedy}", look, paint)
-    for at, caveat in enumerate(finding.caveats):
-        lines += _part("caveat" if at == 0 else "", caveat, look, paint)
-    if finding.folded:
-        lines += _part("explains", f"also {', '.join(finding.folded)}", look, paint)
-    if finding.next_capture:
-        lines += _command("next", finding.next_capture, look, paint)
-    return lines
+def capture_names(captures: Sequence[Capture]) -> tuple[str, dict[int, str]]:
+    """Short names of captures, by id, and the folder that all of them lie in (empty when there is none to name)."""
+    folders = {os.path.dirname(capture.path) for capture in captures}
+    folder = folders.pop() if len(folders) == 1 else ""
+    names = {one.id: safe_line(os.path.basename(one.path) if folder else one.path) for one in captures}
+    return safe_line(folder), names
 
 
-def _evidence(finding: Finding, analysis: Analysis, look: Look, paint: Paint) -> list[str]:
-    paths = {capture.id: capture.path for capture in analysis.captures}
-    shown = finding.evidence if look.verbose else finding.evidence[:_EVIDENCE_SHOWN]
-    rows = [
-        (
-            shortened(safe_line(paths.get(item.capture, "?")), 36),
-            f"frame {item.frame}",
-            clock(item.time_ns, look.utc),
-            safe_line(item.note),
-        )
-        for item in shown
-    ]
-    lines = [
-        f"{_label('evidence' if at == 0 else '', paint)}{line}" for at, line in enumerate(columns(rows, frozenset({})))
-    ]
-    if len(shown) < len(finding.evidence):
-        more = len(finding.evidence) - len(shown)
-        lines += _part("", f"... and {more} more frame{'s' * (more != 1)} (-v lists them)", look, paint)
-    return lines
+class FindingBlocks:
+    """Writes findings one after the other; advice that an earlier block gave is not given again.
 
+    Args:
+        analysis: names the captures of the evidence.
+        look: how much to show, and how wide.
+        paint: styles text.
+    """
 
-def _part(label: str, text: str, look: Look, paint: Paint) -> list[str]:
-    return labelled(_label(label, paint), text, _MARGIN, look.width)
+    def __init__(self, analysis: Analysis, look: Look, paint: Paint) -> None:
+        self._names = capture_names(analysis.captures)[1]
+        self._look, self._paint = look, paint
+        self._told: dict[str, str] = {}
 
+    def lines(self, finding: Finding) -> list[str]:
+        """The block of one finding, without the blank lines around it."""
+        look, paint = self._look, self._paint
+        severity = finding.severity.value
+        head = f"{finding.id:<4}{severity.upper()}"
+        name = f"[{finding.rule}, {finding.verdict.value}]"
+        lines = [f"{paint(head, severity)}  {paint(safe_line(finding.title), 'heading')}  {paint(name, 'faint')}"]
+        lines += paragraph(finding.summary, 4, look.width)
+        if finding.facts:
+            lines += self._part("facts", ", ".join(_fact(key, value) for key, value in finding.facts.items()))
+        lines += self._evidence(finding)
+        lines += self._command("filter", finding.filter)
+        if finding.filter and not finding.filter_complete:
+            lines += self._part("", "(the filter is cut: it does not select every cited frame)")
+        lines += self._advice("cause", (finding.cause,) if finding.cause else (), finding)
+        lines += self._advice("remedy", finding.remedy, finding)
+        lines += self._advice("caveat", finding.caveats, finding)
+        if finding.folded:
+            lines += self._part("explains", f"also {', '.join(finding.folded)}")
+        return lines + self._command("next", finding.next_capture or "")
 
-def _command(label: str, text: str, look: Look, paint: Paint) -> list[str]:
-    """Something to copy: one line, however long, so that it can be pasted."""
-    if not text:
-        return []
-    safe = safe_line(text)
-    if len(safe) > _FILTER_SHOWN and not look.verbose:
-        return _part(label, f"{len(safe):,} characters, see --format json or -v", look, paint)
-    return [f"{_label(label, paint)}{safe}"]
+    def _evidence(self, finding: Finding) -> list[str]:
+        shown = finding.evidence if self._look.verbose else finding.evidence[:_EVIDENCE_SHOWN]
+        rows = [
+            (
+                shortened(self._names.get(item.capture, "?"), 30),
+                f"frame {item.frame}",
+                clock(item.time_ns, self._look.utc),
+                safe_line(item.note),
+            )
+            for item in shown
+        ]
+        lines = [self._label("evidence" if at == 0 else "") + line for at, line in enumerate(columns(rows))]
+        if len(shown) < len(finding.evidence):
+            lines += self._part(
+                "", f"... and {counted(len(finding.evidence) - len(shown), 'more frame')} (-v lists them)"
+            )
+        return lines
 
+    def _advice(self, label: str, texts: Sequence[str], finding: Finding) -> list[str]:
+        """Sentences that findings of one rule share: the first block has them, later ones point there."""
+        fresh = [text for text in texts if text not in self._told]
+        earlier = next((self._told[text] for text in texts if text in self._told), None)
+        said = [*fresh, *([f"As for {earlier}."] if earlier else [])]
+        self._told |= dict.fromkeys(fresh, finding.id)
+        lines: list[str] = []
+        for at, text in enumerate(said):
+            lines += self._part(label if at == 0 else "", text, "- " if len(said) > 1 else "")
+        return lines
 
-def _label(label: str, paint: Paint) -> str:
-    return f"    {paint(label, 'label')}{' ' * (_MARGIN - 4 - len(label))}"
+    def _command(self, label: str, text: str) -> list[str]:
+        """Something to copy: one line, however long, so that it can be pasted."""
+        if not text:
+            return []
+        safe = safe_line(text)
+        if len(safe) > _FILTER_SHOWN and not self._look.verbose:
+            return self._part(label, f"{len(safe):,} characters (-v shows it)")
+        return [self._label(label) + safe]
+
+    def _part(self, label: str, text: str, bullet: str = "") -> list[str]:
+        indent = _MARGIN + len(bullet)
+        return labelled(self._label(label) + bullet, text, indent, self._look.width)
+
+    def _label(self, label: str) -> str:
+        return f"    {self._paint(label, 'label')}{' ' * (_MARGIN - 4 - len(label))}"
 
 
 def _fact(key: str, value: Fact) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 
 from flowscope import __version__
 from flowscope.findings import Severity, Verdict
-from flowscope.report.finding_text import finding_lines
+from flowscope.report.finding_text import FindingBlocks, capture_names
 from flowscope.report.layout import columns, counted, labelled, paragraph, shortened
 from flowscope.report.look import Look
 from flowscope.report.paint import Paint, painter
@@ -60,18 +60,22 @@ def _read(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
         lines.append(paint(f"{when} ({span(last - first)})", "faint"))
     if analysis.topology.file:
         lines.append(paint(f"topology {safe_line(analysis.topology.file)}", "faint"))
+    folder, names = capture_names(captures)
+    if folder:
+        lines.append(paint(f"in {shortened(folder, look.width - 3)}", "faint"))
     shown = captures if look.verbose else captures[:_CAPTURES_SHOWN]
-    lines += ["", *(f"  {line}" for line in columns([_capture(one, analysis, look) for one in shown], frozenset({2})))]
+    rows = [_capture(one, names[one.id], analysis, look) for one in shown]
+    lines += ["", *(f"  {line}" for line in columns(rows, frozenset({2})))]
     if len(shown) < len(captures):
         lines.append(f"  ... and {len(captures) - len(shown)} more (-v lists them)")
     return lines
 
 
-def _capture(capture: Capture, analysis: Analysis, look: Look) -> tuple[str, ...]:
+def _capture(capture: Capture, path: str, analysis: Analysis, look: Look) -> tuple[str, ...]:
     """One line about one capture."""
     names = {point.number: point.name for point in analysis.points}
     points = ", ".join(safe_line(names[number]) for number in capture.points if number in names)
-    path = shortened(safe_line(capture.path), 44)
+    path = shortened(path, 44)
     if capture.format is None:
         return path, "", "not read", "", ""
     frames = f"{capture.frames:,} frames"
@@ -107,8 +111,9 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
             lines += paragraph(f"Looked for: {', '.join(analysis.judged)}.", 0, look.width)
     else:
         lines.append("No TCP connection was seen, so there is nothing to judge.")
+    blocks = FindingBlocks(analysis, look, paint)
     for finding in decided:
-        lines += ["", *finding_lines(finding, analysis, look, paint)]
+        lines += ["", *blocks.lines(finding)]
     return lines
 
 
@@ -129,8 +134,9 @@ def _undecided(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     if not undecided and not analysis.problems:
         return []
     lines = [paint("What could not be judged", "heading")]
+    blocks = FindingBlocks(analysis, look, paint)
     for finding in undecided:
-        lines += ["", *finding_lines(finding, analysis, look, paint)]
+        lines += ["", *blocks.lines(finding)]
     for problem in analysis.problems:
         lines += ["", *paragraph(problem, 2, look.width)]
     return lines
@@ -139,13 +145,14 @@ def _undecided(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
 def _damage(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     """What could not be read of the captures."""
     lines: list[str] = []
+    _, names = capture_names(analysis.captures)
     for capture in analysis.captures:
         issues = capture.issues if look.verbose else capture.issues[:_ISSUES_SHOWN]
         for issue in issues:
             place = f", frame {issue['frame']}" if issue["frame"] else ""
             times = f" ({issue['count']:,} times)" if issue["count"] > 1 else ""
-            text = f"{capture.path}{place}: {issue['kind']}: {issue['detail']}{times}"
+            text = f"{names[capture.id]}{place}: {issue['kind']}: {issue['detail']}{times}"
             lines += labelled("  ", text, 2, look.width)
         if len(issues) < len(capture.issues):
-            lines.append(f"  {safe_line(capture.path)}: {len(capture.issues) - len(issues)} more (-v lists them)")
+            lines.append(f"  {names[capture.id]}: {len(capture.issues) - len(issues)} more (-v lists them)")
     return [paint("What could not be read", "heading"), *lines] if lines else []

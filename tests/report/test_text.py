@@ -120,7 +120,7 @@ def test_long_lists_are_cut_and_v_lists_them() -> None:
     )
     assert "... and 8 more (-v lists them)" in text(report)
     assert "... and 2 more frames (-v lists them)" in text(report)
-    assert "1,000 characters, see --format json or -v" in text(report)
+    assert "1,000 characters (-v shows it)" in text(report)
     assert "-v lists" not in text(report, verbose=True)
     assert "x" * 1000 in text(report, verbose=True)
 
@@ -136,3 +136,20 @@ def test_what_is_no_capture() -> None:
     shown = text(analysis(captures=[capture(), bad]))
     assert re.search(r"(?m)^  a\.txt +not read$", shown)
     assert "a.txt: not-a-capture: a text file, no capture" in shown
+
+
+def test_captures_of_one_folder_are_named_without_it() -> None:
+    report = balanced(
+        captures=[capture(0, "/data/case 7/client.pcap"), capture(1, "/data/case 7/vm1.pcap")], findings=[hairpin()]
+    )
+    shown = text(report)
+    assert "\nin /data/case 7\n" in shown
+    assert "evidence  client.pcap  frame 7" in shown
+    report.captures[1] = capture(1, "/data/vm1.pcap")
+    assert "evidence  /data/case 7/client.pcap  frame 7" in text(report)
+
+
+def test_advice_is_given_once() -> None:
+    second = hairpin(id="F2", remedy=("Restart vm2.", "Use a second interface."), caveats=())
+    _, _, block = text(balanced(findings=[hairpin(), second])).partition("F2  ")
+    assert "    cause     As for F1.\n    remedy    - Restart vm2.\n              - As for F1.\n" in block
