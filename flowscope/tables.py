@@ -146,6 +146,8 @@ ADDRESSES: dict[str, str] = {
     "address": "number, from 0",
     "text": "canonical text, RFC 5952 for IPv6",
     "ip_version": "4 or 6",
+    "high": "upper 64 bits of the address in 16 bytes (IPv4 mapped, ::ffff:a.b.c.d)",
+    "low": "lower 64 bits",
 }
 
 POINTS: dict[str, str] = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
 
 from flowscope.capture.file import Capture
 from flowscope.capture.points import Point
+from flowscope.nat.numbers import address_numbers
 from flowscope.nat.places import Place
 from flowscope.nat.topology import Topology
 from flowscope.probes.recognise import probe_paths
@@ -33,27 +34,23 @@ class Window:
     paths: pl.DataFrame
     places: dict[int, Place]
     topology: Topology
-    _texts: list[str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._texts = self.addresses["text"].to_list()
 
     def address(self, number: int) -> str:
         """The text of an address number."""
-        return self._texts[number]
+        return str(self.addresses["text"][number])
 
     def endpoint(self, number: int, port: int) -> str:
         """``10.0.0.4:8080`` or ``[2001:db8::1]:443``."""
-        text = self._texts[number]
+        text = self.address(number)
         return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
 
     def called(self, number: int) -> str:
         """The topology's name for an address, else the address."""
-        return self.topology.name_of(self._texts[number]) or self._texts[number]
+        return self.topology.name_of(self.address(number)) or self.address(number)
 
     def names(self, numbers: Iterable[int]) -> dict[str, str]:
         """Address text to name, for those of the addresses that have one."""
-        texts = sorted({self._texts[number] for number in numbers})
+        texts = sorted({self.address(number) for number in numbers})
         return {text: name for text in texts if (name := self.topology.name_of(text))}
 
     def point_name(self, number: int) -> str:
@@ -81,8 +78,8 @@ class Window:
     def members(self) -> frozenset[tuple[int, int]]:
         """Endpoints (address number, port) that are members: from the topology, else where translated paths end."""
         if self.topology.pools:
-            number = {text: at for at, text in enumerate(self._texts)}
             listed = [member for pool in self.topology.pools for member in pool.members]
+            number = address_numbers(self.addresses, (one.address for one in listed))
             return frozenset((number[one.address], one.port) for one in listed if one.address in number)
         moved = self.paths.filter(pl.col("frontend").is_not_null(), pl.col("backend").is_not_null())
         return frozenset(moved.select("backend", "backend_port").unique().iter_rows())
@@ -96,8 +93,7 @@ class Window:
     def frontend_addresses(self) -> frozenset[int]:
         """Addresses of the frontends: from the topology, else what translated paths called."""
         if self.topology.frontends:
-            wanted = {frontend.address for frontend in self.topology.frontends}
-            return frozenset(at for at, text in enumerate(self._texts) if text in wanted)
+            return frozenset(address_numbers(self.addresses, (one.address for one in self.topology.frontends)).values())
         return frozenset(self.paths.filter(pl.col("frontend").is_not_null())["frontend"].unique())
 
     @cached_property

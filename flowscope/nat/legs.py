@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.numbers import endpoint, endpoint_numbers
 from flowscope.nat.topology import Topology
 from flowscope.tables import HALF
 
@@ -25,24 +26,36 @@ def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
     Returns:
         The flows with ``leg`` (number, by first flow) and ``turned`` (true when fwd and rev were exchanged).
     """
-    low, high = _endpoint("src"), _endpoint("dst")
-    keyed = flows.with_columns(upward=low <= high).with_columns(
-        _low=pl.when(pl.col("upward")).then(low).otherwise(high),
-        _high=pl.when(pl.col("upward")).then(high).otherwise(low),
-    )
-    keyed = keyed.with_columns(
-        _several=pl.struct("protocol", "_low", "_high").is_duplicated(),
+    low, high = endpoint("src"), endpoint("dst")
+    # Only what decides; the table is wide, and copies of all of it would cost more than the analysis.
+    keyed = flows.select(
+        "flow",
+        "protocol",
+        "oriented_by",
+        "first_ns",
+        "fwd_isn",
+        "rev_isn",
+        "fwd_base_seq",
+        "rev_base_seq",
+        upward=low <= high,
+        _src=low,
+        _dst=high,
+        _low=pl.when(low <= high).then(low).otherwise(high),
+        _high=pl.when(low <= high).then(high).otherwise(low),
         _anchor=pl.when(pl.col("protocol") == _TCP).then(pl.col("fwd_isn")),
     )
-    single = keyed.filter(~pl.col("_several")).with_columns(_leg=pl.col("flow"))
-    several = keyed.filter(pl.col("_several"))
-    if several.height:
-        several = _group(several)
-        keyed = pl.concat([single, several.select(single.columns)])
+    several = pl.struct("protocol", "_low", "_high").is_duplicated()
+    shared = keyed.filter(several)
+    if shared.height:
+        grouped = _group(shared).select("flow", "_leg")
+        keyed = keyed.join(grouped, "flow", how="left", maintain_order="left")
+        keyed = keyed.with_columns(pl.coalesce("_leg", "flow").alias("_leg"))
     else:
-        keyed = single
-    oriented = _orient(keyed.sort("flow"), addresses, topology)
-    return _renumber(_turn(oriented)).drop("upward", "_low", "_high", "_several", "_anchor", "_leg")
+        keyed = keyed.with_columns(_leg=pl.col("flow"))
+    oriented = _renumber(_orient(keyed, addresses, topology)).sort("flow")
+    # The core hands flows over by number; sorting the wide table again would copy it.
+    ordered = flows if flows["flow"].is_sorted() else flows.sort("flow")
+    return _turn(ordered.with_columns(oriented["leg"], oriented["turned"]))
 
 
 def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
@@ -53,9 +66,13 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
     Values that points may see differently are combined: the earliest time, the highest TTL (nearest to the sender),
     the first ISN that is known.
     """
-    ordered = flows.sort("leg", pl.col("fwd_ttl_max").fill_null(0) * -1, "first_ns")
     first = ("protocol", "src", "src_port", "dst", "dst_port")
-    known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window", "fwd_syn_tsval")
+    known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window")
+    upstream_first = pl.col("fwd_ttl_max").fill_null(0).cast(pl.Int16) * -1
+    narrow = flows.select("leg", "flow", "at_ns", upstream_first.alias("_far"), *first, *known)
+    if flows["leg"].n_unique() == flows.height:
+        return narrow.drop("_far").with_columns(flows=pl.concat_list("flow")).drop("flow").sort("leg")
+    ordered = narrow.sort("leg", "_far", "at_ns")
     return (
         ordered.group_by("leg", maintain_order=True)
         .agg(
@@ -66,10 +83,6 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("leg")
     )
-
-
-def _endpoint(side: str) -> pl.Expr:
-    return pl.col(side).cast(pl.UInt64) * 65536 + pl.col(f"{side}_port").cast(pl.UInt64)
 
 
 def _group(flows: pl.DataFrame) -> pl.DataFrame:
@@ -129,8 +142,8 @@ def _orient(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) ->
     initiator_low = pl.col("upward")
     if topology:
         served = _served(addresses, topology)
-        to_service = _endpoint("dst").is_in(served.implode())
-        from_service = _endpoint("src").is_in(served.implode())
+        to_service = pl.col("_dst").is_in(served.implode())
+        from_service = pl.col("_src").is_in(served.implode())
         guess = (rank == 3) & (to_service ^ from_service)
         initiator_low = pl.when(guess & from_service).then(~pl.col("upward")).otherwise(pl.col("upward"))
         rank = pl.when(guess).then(pl.lit(2, pl.Int8)).otherwise(rank)
@@ -151,11 +164,8 @@ def _orient(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) ->
 
 def _served(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
     """Endpoints that the topology knows as frontend or member, as numbers of :func:`_endpoint`."""
-    number = dict(zip(addresses["text"], addresses["address"], strict=True))
-    ends = [(one.address, one.port) for one in topology.frontends]
-    ends += [(member.address, member.port) for pool in topology.pools for member in pool.members]
-    values = [number[address] * 65536 + port for address, port in ends if address in number]
-    return pl.Series(values, dtype=pl.UInt64)
+    members = [(member.address, member.port) for pool in topology.pools for member in pool.members]
+    return endpoint_numbers(addresses, [*((one.address, one.port) for one in topology.frontends), *members])
 
 
 def _turn(flows: pl.DataFrame) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.numbers import address_numbers
 from flowscope.nat.topology import Topology
 
 _TCP = 6
@@ -145,11 +146,11 @@ def _directed(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
     """Adds what the two legs have in common: endpoints kept, ISNs, and whether the topology expects the join."""
-    sides = legs.select(
-        "leg", "src", "src_port", "dst", "dst_port", "fwd_isn", "rev_isn", "fwd_syn_window"
-    )
+    sides = legs.select("leg", "src", "src_port", "dst", "dst_port", "fwd_isn", "rev_isn", "fwd_syn_window")
     pairs = pairs.join(sides, left_on="a", right_on="leg").join(sides, left_on="b", right_on="leg", suffix="_b")
-    frontends = _numbers(addresses, [one.address for one in topology.frontends])
+    frontends = pl.Series(
+        address_numbers(addresses, (one.address for one in topology.frontends)).values(), dtype=pl.UInt32
+    )
     return pairs.with_columns(
         src_kept=(pl.col("src") == pl.col("src_b")) & (pl.col("src_port") == pl.col("src_port_b")),
         src_address_kept=pl.col("src") == pl.col("src_b"),
@@ -161,10 +162,6 @@ def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame,
         same_window=pl.col("fwd_syn_window") == pl.col("fwd_syn_window_b"),
         expected=pl.col("dst").is_in(frontends.implode()),
     )
-
-
-def _numbers(addresses: pl.DataFrame, texts: list[str]) -> pl.Series:
-    return addresses.filter(pl.col("text").is_in(texts))["address"]
 
 
 def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -192,9 +189,19 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         20.0
         - (pl.col("crowd").cast(pl.Float64) - 1).log(2)
         + answered.cast(pl.Float64) * 20
-        + pl.when("src_kept").then(14.0).when("src_address_kept").then(6.0).when("src_port_kept").then(4.0).otherwise(0.0)
+        + pl.when("src_kept")
+        .then(14.0)
+        .when("src_address_kept")
+        .then(6.0)
+        .when("src_port_kept")
+        .then(4.0)
+        .otherwise(0.0)
         + pl.when("dst_kept").then(6.0).otherwise(0.0)
-        + pl.when(pl.col("same_id") & (pl.col("ip_id") != 0)).then(8.0).when(~pl.col("same_id")).then(-4.0).otherwise(0.0)
+        + pl.when(pl.col("same_id") & (pl.col("ip_id") != 0))
+        .then(8.0)
+        .when(~pl.col("same_id"))
+        .then(-4.0)
+        .otherwise(0.0)
         + pl.when(pl.col("same_tsval") & (pl.col("tsval") != 0)).then(6.0).otherwise(0.0)
         + pl.when(pl.col("same_window").fill_null(value=True)).then(0.0).otherwise(-6.0)
         + pl.when(drop <= 0).then(-8.0).otherwise(6.0 - drop.clip(1, 6).cast(pl.Float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.numbers import endpoint, endpoint_numbers
 from flowscope.nat.topology import Topology
 
 _TCP = 6
@@ -151,8 +152,8 @@ def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> 
     """Names client, frontend, SNAT address and backend of each path."""
     moved = (pl.col("dst") != pl.col("dst_last")) | (pl.col("dst_port") != pl.col("dst_port_last"))
     masked = (pl.col("src") != pl.col("src_last")) | (pl.col("src_port") != pl.col("src_port_last"))
-    known = _frontends(addresses, topology)
-    at_frontend = (pl.col("dst").cast(pl.UInt64) * 65536 + pl.col("dst_port").cast(pl.UInt64)).is_in(known.implode())
+    known = endpoint_numbers(addresses, [(one.address, one.port) for one in topology.frontends])
+    at_frontend = endpoint("dst").is_in(known.implode())
     # A call to a known frontend that was seen on its first leg only: whoever served it is not in the captures.
     unseen = ~moved & at_frontend
     return paths.select(
@@ -173,9 +174,3 @@ def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> 
         ambiguous="ambiguous",
         first_ns="at_ns",
     )
-
-
-def _frontends(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
-    number = dict(zip(addresses["text"], addresses["address"], strict=True))
-    ends = [number[one.address] * 65536 + one.port for one in topology.frontends if one.address in number]
-    return pl.Series(ends, dtype=pl.UInt64)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.capture.points import Point
+from flowscope.nat.numbers import address_numbers
 from flowscope.nat.topology import Topology
 
 #: Initial TTLs of the systems in use (Linux and BSD 64, Windows 128, network gear 255).
@@ -47,7 +48,7 @@ def places(
     """
     alive = flows.group_by("point").agg(pl.col("at_ns").min(), (pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns")).max().alias("end"))  # fmt: skip # noqa: E501
     seen = _endpoints(flows)
-    number = dict(zip(addresses["text"], addresses["address"], strict=True))
+    number = address_numbers(addresses, (member.address for pool in topology.pools for member in pool.members))
     found = {}
     for point, first, last in alive.iter_rows():
         here = seen.filter(pl.col("point") == point)

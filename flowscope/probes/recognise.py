@@ -17,29 +17,41 @@ import polars as pl
 from flowscope.nat.topology import Topology
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 @cache
-def _known() -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], tuple[str, ...]]:
-    """Documented probe sources and user agents, from the data file beside this module."""
+def _known() -> tuple[tuple[Network, ...], tuple[str, ...]]:
+    """Documented probe sources and beginnings of headers, from the data file beside this module."""
     data = tomllib.loads(files("flowscope.probes").joinpath("probers.toml").read_text("utf-8"))
     networks = tuple(ipaddress.ip_network(prefix) for one in data["prober"] for prefix in one.get("source", ()))
-    agents = tuple(text.lower() for one in data["prober"] for text in one.get("header", ()))
-    return networks, agents
+    return networks, tuple(text for one in data["prober"] for text in one.get("header", ()))
 
 
-def is_probe_source(address: str, topology: Topology) -> bool:
-    """True when probes come from this address, by the topology or by a cloud's documentation."""
-    if topology.is_probe_source(address):
-        return True
-    parsed = ipaddress.ip_address(address)
-    return any(parsed.version == network.version and parsed in network for network in _known()[0])
+def probe_sources(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
+    """Numbers of the addresses that probes come from, by the topology or by a cloud's documentation."""
+    given = [network for pool in topology.pools if pool.probe for network in pool.probe.source]
+    within = [_within(network) for network in (*given, *_known()[0])]
+    return addresses.filter(pl.any_horizontal(within))["address"]
+
+
+def _within(network: Network) -> pl.Expr:
+    """True for rows of the address table that lie in a prefix."""
+    mapped = network.version == 4
+    first = int(network.network_address) + (0xFFFF << 32 if mapped else 0)
+    bits = network.prefixlen + (96 if mapped else 0)
+    mask = (2**128 - 1) ^ (2 ** (128 - bits) - 1)
+    halves = (("high", mask >> 64, first >> 64), ("low", mask & (2**64 - 1), first & (2**64 - 1)))
+    return pl.all_horizontal(
+        (pl.col(name) & pl.lit(part, pl.UInt64)) == pl.lit(value, pl.UInt64) for name, part, value in halves
+    )
 
 
 def probe_paths(
     paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
 ) -> pl.Series:
     """Numbers of the paths that are probes."""
-    sources = [row[0] for row in addresses.select("address", "text").iter_rows() if is_probe_source(row[1], topology)]
-    by_source = paths.filter(pl.col("client").is_in(sources))["path"]
+    by_source = paths.filter(pl.col("client").is_in(probe_sources(addresses, topology).implode()))["path"]
     said = messages.filter(pl.col("kind") == "http-request").select("flow", pl.col("headers").alias("header"))
     header = pl.col("header").str.to_lowercase()
     said = said.explode("header").filter(pl.any_horizontal(header.str.starts_with(word) for word in _known()[1]))

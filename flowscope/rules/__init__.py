@@ -41,7 +41,9 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
             found += rule.judge(window)
             judged[name] = 0
         except Exception as error:
-            problems.append(f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this")
+            problems.append(
+                f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this"
+            )
     ordered = sorted(
         fold(found, window),
         key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key),

@@ -68,7 +68,11 @@ def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
         hit = paths.select("backend", "backend_port").unique()
         others = passed.filter(pl.col("client") != client).join(hit, ["backend", "backend_port"], how="semi")
         served = others.select("backend", "backend_port").unique().height
-        if passed.filter(pl.col("client") == client).height == 0 and served == hit.height and (hit.height > 1 or members.height == 1):
+        if (
+            passed.filter(pl.col("client") == client).height == 0
+            and served == hit.height
+            and (hit.height > 1 or members.height == 1)
+        ):
             found.append(int(str(client)))
     return found
 
@@ -103,7 +107,9 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         rule="blocked-traffic",
         severity=SEVERITY,
         verdict=verdict,
-        title=f"{called}'s connections are blocked" if client is not None else f"Connections to {called} on port {port} are blocked",
+        title=f"{called}'s connections are blocked"
+        if client is not None
+        else f"Connections to {called} on port {port} are blocked",
         summary=summary,
         subject={"client": window.address(client)} if client is not None else {"member": endpoint},
         count=len(paths),
@@ -149,7 +155,9 @@ def _verdict(
     window: Window, paths: pl.DataFrame, where: str, how: str, backend: int, port: int, accepted: int
 ) -> tuple[Verdict, list[str]]:
     if where == "unknown":
-        return Verdict.UNDECIDED, ["No point at the member was captured: a member that is down or overloaded looks the same."]
+        return Verdict.UNDECIDED, [
+            "No point at the member was captured: a member that is down or overloaded looks the same."
+        ]
     if int(paths["syns"].sum()) < _ENOUGH_SYNS and how == "silent":
         return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
     if accepted and how == "silent":
@@ -162,7 +170,9 @@ def _verdict(
     if how == "icmp":
         return Verdict.CONFIRMED, []
     if where == "in-member":
-        return Verdict.LIKELY, ["A service whose accept queue is full, or a process that hangs, drops SYNs in the same way."]
+        return Verdict.LIKELY, [
+            "A service whose accept queue is full, or a process that hangs, drops SYNs in the same way."
+        ]
     if where == "before-member" and not _sees_port(window, backend, port):
         return Verdict.LIKELY, ["A capture filter at the member that leaves this port out would look the same."]
     return Verdict.CONFIRMED, []

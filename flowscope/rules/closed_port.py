@@ -75,13 +75,17 @@ def _where(window: Window, end: int, port: int, translated: bool) -> str:
 
 def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Finding:
     endpoint = window.endpoint(end, port)
-    where = _where(window, end, port, bool(paths["frontend"].is_not_null().any() and paths["backend"].is_not_null().any()))
+    where = _where(
+        window, end, port, bool(paths["frontend"].is_not_null().any() and paths["backend"].is_not_null().any())
+    )
     proof = prove(window, paths, ("syn", "rst"), _note)
     own = _seen_at_home(window, end, [item.flow for item in proof.evidence if item.note == _REFUSED])
     accepted = _accepted(window, end, port)
     caveats = []
     if not own:
-        caveats.append("The RST was not seen at the endpoint's own interface: a firewall that rejects with a reset looks the same.")
+        caveats.append(
+            "The RST was not seen at the endpoint's own interface: a firewall that rejects with a reset looks the same."
+        )
     if accepted:
         caveats.append(
             f"{accepted:,} other connections to the same port were accepted: it was closed for a time only, "
@@ -90,7 +94,9 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     if window.topology.frontend_of(window.address(end), port) is not None:
         caveats.append("Only the balancer's side was captured: the refusal may come from one of its members.")
     called = window.called(end)
-    summary = f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
+    summary = (
+        f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
+    )
     contrast = healthy_probes(window, end)
     if where == "member" and contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "

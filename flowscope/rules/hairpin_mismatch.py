@@ -37,6 +37,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.nat.numbers import address_numbers
 from flowscope.rules.evidence import Proof, prove
 from flowscope.window import Window
 
@@ -81,15 +82,19 @@ def _pool(window: Window, calls: pl.DataFrame, frontend: int, port: int) -> tupl
     """Members behind a frontend (address number, port), and the pool's name when the topology has one."""
     known = window.topology.frontend_of(window.address(frontend), port, "tcp")
     if known is not None and known.pool is not None:
-        number = {text: at for at, text in enumerate(window.addresses["text"].to_list())}
         listed = [member for member in window.topology.members_of(known.pool) if member.enabled]
+        number = address_numbers(window.addresses, (one.address for one in listed))
         # A member that no packet names still takes its share; -1 stands for its address.
         return {(number.get(one.address, -1 - at), one.port) for at, one in enumerate(listed)}, known.pool
-    behind = calls.filter(pl.col("frontend") == frontend, pl.col("frontend_port") == port, pl.col("backend").is_not_null())
+    behind = calls.filter(
+        pl.col("frontend") == frontend, pl.col("frontend_port") == port, pl.col("backend").is_not_null()
+    )
     return set(behind.select("backend", "backend_port").unique().iter_rows()), None
 
 
-def _proven(window: Window, calls: pl.DataFrame, failed: pl.DataFrame, client: int, frontend: int, port: int) -> Finding:
+def _proven(
+    window: Window, calls: pl.DataFrame, failed: pl.DataFrame, client: int, frontend: int, port: int
+) -> Finding:
     own_port = int(failed["backend_port"][0])
     members, _ = _pool(window, calls, frontend, port)
     own = _calls(calls, client, frontend, port)
@@ -128,7 +133,9 @@ def _suspected(
     own = _calls(calls, client, frontend, port)
     rates = _rates(len(members), len(failed), own.height)
     others = calls.filter(
-        pl.col("frontend") == frontend, pl.col("frontend_port") == port, ~pl.col("client").is_in(list(window.member_addresses))
+        pl.col("frontend") == frontend,
+        pl.col("frontend_port") == port,
+        ~pl.col("client").is_in(list(window.member_addresses)),
     )
     others_fail = others.filter(pl.col("outcome") == "unanswered").height
     fits = _fits(len(failed), own.height, 1 / len(members))
@@ -207,6 +214,7 @@ def _expectation(rates: dict[str, float], members: int) -> str:
 
 def _fits(failed: int, calls: int, share: float) -> bool:
     """True when so many failures are not improbable for a balancer that picks at random (binomial, both tails)."""
+
     def tail(numbers: range) -> float:
         return sum(math.comb(calls, k) * share**k * (1 - share) ** (calls - k) for k in numbers)
 
@@ -234,5 +242,3 @@ def _note(window: Window, event: dict[str, Any], client: int) -> str | None:
 
 def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-") or "member"
-
-

@@ -74,12 +74,16 @@ def _answer_lost(flows: pl.DataFrame) -> bool:
         return False
     # Upstream is where the SYN's TTL is higher, or the same and seen earlier.
     nearest = answered.sort(["fwd_syn_ttl", "at_ns"], descending=[True, False], nulls_last=True).row(0, named=True)
-    return bool(
-        waiting.filter(
-            (pl.col("fwd_syn_ttl") > nearest["fwd_syn_ttl"])
-            | ((pl.col("fwd_syn_ttl") == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"]))
-        ).height
-    ) if nearest["fwd_syn_ttl"] is not None else True
+    return (
+        bool(
+            waiting.filter(
+                (pl.col("fwd_syn_ttl") > nearest["fwd_syn_ttl"])
+                | ((pl.col("fwd_syn_ttl") == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"]))
+            ).height
+        )
+        if nearest["fwd_syn_ttl"] is not None
+        else True
+    )
 
 
 def _rejected(window: Window, backend: int, flows: pl.DataFrame) -> tuple[str, bool]:

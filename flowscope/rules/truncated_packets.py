@@ -49,7 +49,9 @@ def judge(window: Window) -> Iterator[Finding]:
             subject={"point": name},
             count=row["truncated"],
             evidence=(
-                Evidence(row["truncated_capture"], row["truncated_frame"], row["truncated_ns"], f"cut after {kept} bytes"),
+                Evidence(
+                    row["truncated_capture"], row["truncated_frame"], row["truncated_ns"], f"cut after {kept} bytes"
+                ),
             ),
             filter="frame.cap_len < frame.len",
             cause="The capture was taken with a snap length.",

@@ -165,7 +165,9 @@ impl Engine {
             self.close(number);
         }
         self.sink.tracker.end_messages();
-        self.tables(false)
+        let tables = self.tables(false);
+        self.sink.tracker.clear();
+        tables
     }
 
     fn tables(&mut self, open: bool) -> Tables {

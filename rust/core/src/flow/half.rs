@@ -56,13 +56,22 @@ pub struct Trouble {
     pub holes: Holes,
 }
 
-/// Identities of the last packets that sent something.
+/// Identities of the last packets that sent something, once there are more than one.
 #[derive(Debug, Clone, Default)]
 struct Remembered {
     identities: [u32; REMEMBERED],
     /// How each was captured: TTL, packet type, interface.
     how: [u8; REMEMBERED],
     at: u8,
+}
+
+impl Remembered {
+    fn push(&mut self, (identity, how): (u32, u8)) {
+        let at = usize::from(self.at) % REMEMBERED;
+        self.identities[at] = identity;
+        self.how[at] = how;
+        self.at = self.at.wrapping_add(1);
+    }
 }
 
 /// Counters of one half and the state that TCP analysis needs to go on.
@@ -79,6 +88,8 @@ pub struct Half {
     pub opening: Option<Box<Opening>>,
     trouble: Option<Box<Trouble>>,
     remembered: Option<Box<Remembered>>,
+    /// Identity of the first packet that sent something; most halves have few of them.
+    first_sent: Option<(u32, u8)>,
 
     /// What a SYN's sequence number is compared with; see [`Half::base_known`].
     pub base_seq: u32,
@@ -127,6 +138,7 @@ impl Default for Half {
             opening: None,
             trouble: None,
             remembered: None,
+            first_sent: None,
             base_seq: 0,
             low_seq: 0,
             next_seq: 0,
@@ -193,22 +205,33 @@ impl Half {
     /// datagrams, RFC 6864) and there is nothing else to tell them apart, only another TTL, packet type or
     /// interface makes it a copy.
     pub fn captured_before(&self, packet: &Packet) -> bool {
-        let Some(remembered) = &self.remembered else { return false };
         let (identity, how) = identity(packet);
         let numbered = packet.ip_id != 0;
-        let mut seen = remembered.identities.iter().zip(&remembered.how);
-        seen.any(|(&seen, &seen_how)| seen == identity && (numbered || seen_how != how))
+        let same = |seen: u32, seen_how: u8| seen == identity && (numbered || seen_how != how);
+        match &self.remembered {
+            None => self.first_sent.is_some_and(|(seen, seen_how)| same(seen, seen_how)),
+            Some(all) => all.identities.iter().zip(&all.how).any(|(&seen, &seen_how)| same(seen, seen_how)),
+        }
     }
 
     /// Keeps what [`Half::captured_before`] compares.
     #[inline]
     pub fn remember(&mut self, packet: &Packet) {
-        let (identity, how) = identity(packet);
-        let remembered = self.remembered.get_or_insert_default();
-        let at = usize::from(remembered.at) % REMEMBERED;
-        remembered.identities[at] = identity;
-        remembered.how[at] = how;
-        remembered.at = remembered.at.wrapping_add(1);
+        let latest = identity(packet);
+        match (&mut self.remembered, self.first_sent) {
+            (Some(all), _) => all.push(latest),
+            (None, None) => self.first_sent = Some(latest),
+            // A SYN alone is no reason to allocate: the segment after it takes its place, unless it was repeated.
+            (None, Some(first)) => {
+                if self.opening.is_some() && self.packets <= 3 && packet.payload_length > 0 {
+                    self.first_sent = Some(latest);
+                } else {
+                    let all = self.remembered.get_or_insert_default();
+                    all.push(first);
+                    all.push(latest);
+                }
+            }
+        }
     }
 
     /// What went wrong in this half, to be counted on.

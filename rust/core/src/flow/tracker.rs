@@ -175,6 +175,14 @@ impl Tracker {
         self.blocks.iter().flatten()
     }
 
+    /// Forgets all flows and starts numbering anew.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.newest = HashTable::new();
+        self.blocks = Vec::new();
+        self.addresses = Addresses::default();
+    }
+
     /// Flows changed since they were last taken; they are marked unchanged.
     pub fn take_changed(&mut self) -> Vec<usize> {
         let mut changed = Vec::new();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use arrow_array::RecordBatch;
-use arrow_array::types::{UInt8Type, UInt32Type};
+use arrow_array::types::{UInt8Type, UInt32Type, UInt64Type};
 
 use super::column::Columns;
 
@@ -14,11 +14,13 @@ pub fn address(bytes: [u8; 16]) -> IpAddr {
 
 /// The table of these addresses; a row's position is its number.
 pub fn table(list: &[[u8; 16]]) -> RecordBatch {
-    let rows: Vec<(u32, IpAddr)> = (0u32..).zip(list.iter().map(|&bytes| address(bytes))).collect();
+    let rows: Vec<(u32, [u8; 16])> = (0u32..).zip(list.iter().copied()).collect();
     let mut columns = Columns::default();
-    columns.plain::<UInt32Type>("address", |row: &(u32, IpAddr)| row.0);
-    columns.made_text("text", |row| Some(row.1.to_string()));
-    columns.plain::<UInt8Type>("ip_version", |row| if row.1.is_ipv4() { 4 } else { 6 });
+    columns.plain::<UInt32Type>("address", |row: &(u32, [u8; 16])| row.0);
+    columns.made_text("text", |row| Some(address(row.1).to_string()));
+    columns.plain::<UInt8Type>("ip_version", |row| if address(row.1).is_ipv4() { 4 } else { 6 });
+    columns.plain::<UInt64Type>("high", |row| (u128::from_be_bytes(row.1) >> 64) as u64);
+    columns.plain::<UInt64Type>("low", |row| u128::from_be_bytes(row.1) as u64);
     columns.table(&rows)
 }
 
