@@ -66,7 +66,8 @@ class Engine:
         messages: bool = True,
     ) -> None: ...
     def open(self, ring: int) -> int:
-        """Announces the next capture and returns its number, from 0. Captures with the same ring number share their points."""
+        """Announces the next capture and returns its number, from 0. Captures with the same ring number share their
+        points."""
 
     def feed(self, capture: int, data: bytes) -> bool:
         """Takes the next bytes of a capture file, compressed or not; False when no more are wanted."""

@@ -1,8 +1,8 @@
 """The tables between the stages, column by column.
 
-``FLOWS``, ``EVENTS``, ``MESSAGES``, ``ISSUES``, ``ADDRESSES`` and ``POINTS`` come from the core; ``LEGS`` and ``PATHS`` are made by
-:mod:`flowscope.nat`. Each is a mapping of column name to one sentence. Times are nanoseconds UTC; an address is a number
-of the ``ADDRESSES`` table.
+``FLOWS``, ``EVENTS``, ``MESSAGES``, ``ISSUES``, ``ADDRESSES`` and ``POINTS`` come from the core; ``LEGS`` and
+``PATHS`` are made by :mod:`flowscope.nat`. Each is a mapping of column name to one sentence. Times are nanoseconds
+UTC; an address is a number of the ``ADDRESSES`` table.
 """
 
 from __future__ import annotations

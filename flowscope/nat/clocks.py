@@ -1,8 +1,8 @@
 """Offsets between the clocks of the points, from handshakes that two of them saw.
 
-A SYN seen at A and later at B gives ``f = tB - tA``, its SYN-ACK seen at B and then at A gives ``g = tA' - tB'``. With the
-offset ``o`` of B's clock, ``f`` is ``o`` plus the way there and ``g`` is ``-o`` plus the way back, so ``o`` is ``(f - g) / 2``
-and cannot be wrong by more than ``|f + g| / 2``. The handshake with the smallest sum knows best.
+A SYN seen at A and later at B gives ``f = tB - tA``, its SYN-ACK seen at B and then at A gives ``g = tA' - tB'``.
+With the offset ``o`` of B's clock, ``f`` is ``o`` plus the way there and ``g`` is ``-o`` plus the way back, so ``o``
+is ``(f - g) / 2`` and cannot be wrong by more than ``|f + g| / 2``. The handshake with the smallest sum knows best.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which legs are one connection on two sides of a translator, and how sure that is.
 
-A translator that passes TCP through keeps both ISNs, the options, the IP identification and the timestamps of a SYN, and
-lowers its TTL. Each kept value is worth bits; what contradicts costs them. Candidates share the client ISN (or, where no
-SYN was captured, the server's). A leg picks its predecessor, never the reverse: one client leg may have several server
-legs. Where two predecessors fit as well, nothing is joined and the path says so.
+A translator that passes TCP through keeps both ISNs, the options, the IP identification and the timestamps of a SYN,
+and lowers its TTL. Each kept value is worth bits; what contradicts costs them. Candidates share the client ISN (or,
+where no SYN was captured, the server's). A leg picks its predecessor, never the reverse: one client leg may have
+several server legs. Where two predecessors fit as well, nothing is joined and the path says so.
 """
 
 from __future__ import annotations

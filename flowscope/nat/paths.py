@@ -23,8 +23,8 @@ def with_paths(
 ) -> pl.DataFrame:
     """The paths: columns as in :data:`flowscope.tables.PATHS`.
 
-    A leg that several later legs continue (a retried SYN under another SNAT port, a flow moved to another member) stands
-    in one path with each of them.
+    A leg that several later legs continue (a retried SYN under another SNAT port, a flow moved to another member)
+    stands in one path with each of them.
 
     Args:
         flows: with ``leg``.
@@ -90,11 +90,13 @@ def _ends(chains: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
 def _signs(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """What each leg shows of its handshake and its end, at any of its points."""
     letters = pl.col("history")
+    beyond_syns = pl.col("fwd_packets") - pl.col("fwd_syns")
+    acknowledged = (pl.col("fwd_last_ack") - pl.col("rev_isn").cast(pl.Int64)) % 2**32 > 0
+    # A client that only resets has not taken the offer.
     completed = pl.col("handshake_rtt_ns").is_not_null() | (
-        (pl.col("rev_syns") > 0)
-        & (((pl.col("fwd_last_ack") - pl.col("rev_isn").cast(pl.Int64)) % 2**32 > 0) & (pl.col("fwd_packets") > pl.col("fwd_syns")))
-        & (pl.col("fwd_resets") < pl.col("fwd_packets") - pl.col("fwd_syns"))
-    )  # fmt: skip
+        (pl.col("rev_syns") > 0) & acknowledged & (pl.col("fwd_resets") < beyond_syns)
+    )
+    taken = (pl.col("fwd_payload_bytes") > 0) & pl.col("rev_last_ack").is_not_null() & (pl.col("rev_resets") == 0)
     both_closed = (pl.col("fwd_fins") > 0) & (pl.col("rev_fins") > 0)
     errors = events.filter(pl.col("kind") == _ICMP_ERROR)["flow"].unique().implode()
     flags = flows.select(
@@ -107,8 +109,7 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         reset=(letters.str.contains("(?i)r") & ~both_closed),
         rejected=pl.col("flow").is_in(errors),
         answered=pl.col("rev_packets") > 0,
-        flowing=(pl.col("rev_payload_bytes") > 0) | ((pl.col("fwd_payload_bytes") > 0) & (pl.col("rev_last_ack").is_not_null()
-        & (pl.col("rev_resets") == 0))),
+        flowing=(pl.col("rev_payload_bytes") > 0) | taken,
     )  # fmt: skip
     return flags.group_by("leg").agg(pl.exclude("leg").any())
 

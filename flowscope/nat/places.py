@@ -1,8 +1,8 @@
 """Where the points stand: on which host, as far as the topology says or the packets show.
 
-A capture on a host shows in its packet types (Linux cooked: everything from the host is "outgoing", everything to it "to
-us") and in TTLs: what a host sends has an initial TTL there, what comes from beyond a router has not. TTLs cannot tell the
-host from the wire next to it, so such a place is not sure. Names of files and points are never read.
+A capture on a host shows in its packet types (Linux cooked: everything from the host is "outgoing", everything to it
+"to us") and in TTLs: what a host sends has an initial TTL there, what comes from beyond a router has not. TTLs cannot
+tell the host from the wire next to it, so such a place is not sure. Names of files and points are never read.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ import polars as pl
 
 from flowscope.nat.topology import Topology
 
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

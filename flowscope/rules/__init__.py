@@ -1,7 +1,8 @@
 """Paths become findings: one file per rule, its documentation in it; this index; folding last.
 
 A rule is a module with ``SEVERITY`` and ``judge(window) -> Iterable[Finding]``. It reads the tables of a
-:class:`~flowscope.window.Window` and knows no other rule; :mod:`flowscope.rules.folding` alone knows which rule explains which.
+:class:`~flowscope.window.Window` and knows no other rule; :mod:`flowscope.rules.folding` alone knows which rule
+explains which.
 """
 
 from __future__ import annotations

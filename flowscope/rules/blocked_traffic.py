@@ -1,25 +1,27 @@
 """Clients' SYNs to a member are dropped on the way: nobody answers, or an ICMP error does.
 
 What it flags
-    Paths whose SYN, repeats included, was never answered by the member, or was answered by ICMP unreachable. `where` says
-    between which points it got lost: `before-member` (it left the balancer and never reached the member), `in-member` (it
-    reached the member, which sent nothing), `return-path` (the member answered, the answer got lost), `unknown`.
+    Paths whose SYN, repeats included, was never answered by the member, or was answered by ICMP unreachable. `where`
+    says between which points it got lost: `before-member` (it left the balancer and never reached the member),
+    `in-member` (it reached the member, which sent nothing), `return-path` (the member answered, the answer got lost),
+    `unknown`.
 
 Why it matters
-    A security group, a guest firewall or a route drops the data port while the probe's port is open: the member stays in
-    the pool and its share of the clients times out. This is cause 2 of the Azure Load Balancer guide.
+    A security group, a guest firewall or a route drops the data port while the probe's port is open: the member stays
+    in the pool and its share of the clients times out. This is cause 2 of the Azure Load Balancer guide.
 
 Evidence
     The SYNs at each point, the answer where there was one, and the point that should have seen more and did not.
 
 Look-alikes
     A full accept queue drops SYNs in the same way (`in-member` is then `likely` only, and `undecided` when other
-    connections to the same port were accepted meanwhile). A capture that leaves packets out, by a filter or by loss, looks
-    like a drop before that point. A host that is down answers nothing at all. The end of the capture is no silence: a SYN
-    younger than 3 seconds is not judged.
+    connections to the same port were accepted meanwhile). A capture that leaves packets out, by a filter or by loss,
+    looks like a drop before that point. A host that is down answers nothing at all. The end of the capture is no
+    silence: a SYN younger than 3 seconds is not judged.
 
 Check next
-    Capture at the member and at the last hop before it at the same time; list the security rules and the guest firewall.
+    Capture at the member and at the last hop before it at the same time; list the security rules and the guest
+    firewall.
 
 References
     Azure Load Balancer troubleshooting (2020-01-28): a network security group blocks the port.
@@ -34,7 +36,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
-from flowscope.rules.evidence import Proof, prove
+from flowscope.rules.evidence import Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.silence import describe
 from flowscope.window import Window
@@ -129,7 +131,8 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
 
 
 _CAUSES = {
-    "before-member": "Something between the balancer and the member drops the packets: a security group, a firewall or a route.",
+    "before-member": "Something between the balancer and the member drops the packets: a security group, a "
+    "firewall or a route.",
     "in-member": "The member's own firewall drops the packets, or its accept queue is full.",
     "return-path": "The member's answers are dropped or routed past the balancer.",
     "unknown": "The captures do not show where the packets get lost.",
@@ -139,14 +142,16 @@ _CAUSES = {
 def _remedies(where: str, called: str, port: int, one_client: bool) -> tuple[str, ...]:
     if where == "in-member":
         return (
-            f"On {called}: list the firewall's rules for port {port} (`nft list ruleset`, `iptables -S`, Windows Firewall).",
+            f"On {called}: list the firewall's rules for port {port} (`nft list ruleset`, `iptables -S`, "
+            f"Windows Firewall).",
             "Check the listener's queue: `ss -ltn` shows Recv-Q against Send-Q.",
         )
     if where == "return-path":
         return (f"Follow the way back from {called}: routes, security rules for outbound traffic, a second interface.",)
     scope = "from this client" if one_client else "from clients"
     return (
-        f"List the security rules by priority and look for a deny that matches port {port} {scope} before the default rules.",
+        f"List the security rules by priority and look for a deny that matches port {port} {scope} before the "
+        f"default rules.",
         "Probes and data need separate rules: an open probe port says nothing about the data port.",
     )
 
@@ -162,7 +167,8 @@ def _verdict(
         return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
     if accepted and how == "silent":
         return Verdict.UNDECIDED, [
-            f"{accepted:,} other connections of the same clients to the same port were accepted: a full accept queue or loss fits as well."
+            f"{accepted:,} other connections of the same clients to the same port were accepted: a full "
+            f"accept queue or loss fits as well."
         ]
     if not bool(paths["sure"].all()):
         doubt = ["Where the points stand was inferred from TTLs: the drop may lie between the point and the host."]
@@ -226,4 +232,6 @@ def _next(window: Window, where: str, backend: int, port: int) -> str:
     host = window.address(backend)
     if where == "in-member":
         return f"ss -ltn 'sport = :{port}'; nft list ruleset  (on {on})"
-    return f"tcpdump -ni any -s 0 -w member.pcap '(host {host} and port {port}) or icmp or icmp6'  (on {on}, and on the hop before it)"
+    return (
+        f"tcpdump -ni any -s 0 -w member.pcap '(host {host} and port {port}) or icmp or icmp6'  (on {on} and before it)"
+    )

@@ -123,7 +123,8 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         cause="No process listens on this address and port (or it listens on 127.0.0.1 only).",
         remedy=(
             f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or `netstat -an`.",
-            "Let the health probe ask the port and the service that clients use, so that a member that refuses leaves the pool.",
+            "Let the health probe ask the port and the service that clients use, so that a member that "
+            "refuses leaves the pool.",
         ),
         caveats=tuple(caveats),
         next_capture=None if own else f"tcpdump -ni any -s 0 -w refused.pcap 'tcp port {port}'  (on {called})",
@@ -139,7 +140,8 @@ def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
         severity=SEVERITY,
         verdict=Verdict.UNDECIDED,
         title=f"{window.called(end)} refused connections on {ports:,} ports",
-        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client tried many ports: "
+        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client "
+        f"tried many ports: "
         "this looks like a port scan, which meets closed ports by design.",
         subject={"host": host},
         count=len(paths),

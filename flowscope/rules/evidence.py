@@ -71,7 +71,7 @@ def prove(
 
 
 def _term(window: Window, event: dict[str, Any]) -> str:
-    """Selects the event's packet: tuple and raw sequence number, never the frame number, which differs between files."""
+    """Selects the event's packet by tuple and raw sequence number; frame numbers differ between files."""
     flow = window.flows.row(event["flow"], named=True)
     ends = [("src", "src_port"), ("dst", "dst_port")]
     (src, src_port), (dst, dst_port) = ((flow[a], flow[b]) for a, b in (ends if event["half"] == 0 else ends[::-1]))

@@ -11,8 +11,8 @@ Why it matters
     balancers that keep the client address do the same.
 
 Evidence
-    The pair of SYNs with one ISN and one source port, first to the frontend, then from the member to itself with a lower
-    TTL, and no answer. `expected_failure_rate` is 1/n, `observed_failure_rate` what this capture shows.
+    The pair of SYNs with one ISN and one source port, first to the frontend, then from the member to itself with a
+    lower TTL, and no answer. `expected_failure_rate` is 1/n, `observed_failure_rate` what this capture shows.
 
 Look-alikes
     A hairpin that the balancer heals by changing the source address works and is not flagged. A host that calls itself
@@ -111,8 +111,10 @@ def _proven(
         verdict=Verdict.LIKELY if caveats else Verdict.CONFIRMED,
         title=f"{name} reaches itself through {where}",
         summary=(
-            f"{len(failed):,} of {own.height:,} calls of {name} to {where} were sent back to {name} itself and never answered: "
-            f"the SYN left for the frontend and came in again from {window.address(client)} to {window.address(client)}, "
+            f"{len(failed):,} of {own.height:,} calls of {name} to {where} were sent back to {name} itself "
+            f"and never answered: "
+            f"the SYN left for the frontend and came in again from {window.address(client)} to "
+            f"{window.address(client)}, "
             f"which the host must drop. {_expectation(rates, len(members))}"
         ),
         caveats=tuple(caveats),
@@ -148,12 +150,14 @@ def _suspected(
         verdict=Verdict.LIKELY if likely else Verdict.UNDECIDED,
         title=f"{name} probably reaches itself through {where}",
         summary=(
-            f"{len(failed):,} of {own.height:,} calls of {name}, itself a member of the pool, to {where} were never answered. "
+            f"{len(failed):,} of {own.height:,} calls of {name}, itself a member of the pool, to {where} were "
+            f"never answered. "
             f"{_expectation(rates, len(members))} The SYN that comes back to {name} was not captured."
         ),
         caveats=("Only the outgoing half was seen: a member that drops connections would look the same.",),
         facts=rates,
-        next_capture=f"tcpdump -ni any -s 0 -w {_file_name(name)}.pcap 'tcp port {port} or tcp port {ports[0]}'  (on {name})",
+        next_capture=f"tcpdump -ni any -s 0 -w {_file_name(name)}.pcap 'tcp port {port} or tcp port "
+        f"{ports[0]}'  (on {name})",
         **_common(window, failed, proof, client, ports[0], frontend, port, name),
     )
 
@@ -171,7 +175,8 @@ def _common(
         "filter": proof.filter,
         "filter_complete": proof.filter_complete,
         "cause": (
-            "The balancer keeps the caller's address and chooses the caller as the member. The packet then arrives with the "
+            "The balancer keeps the caller's address and chooses the caller as the member. The packet then "
+            "arrives with the "
             "host's own address as source, and an answer would never pass the balancer: the two halves do not match."
         ),
         "remedy": (

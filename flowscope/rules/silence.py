@@ -20,8 +20,8 @@ SCHEMA = {"where": pl.String, "how": pl.String, "sure": pl.Boolean, "syns": pl.I
 def describe(window: Window) -> pl.DataFrame:
     """Paths to a member without answer: ``judgeable`` columns plus :data:`SCHEMA`.
 
-    ``where`` is where the SYN (or its answer) got lost, ``how`` is ``silent`` or ``icmp``, ``sure`` is false when the place
-    of a point was guessed, ``syns`` counts SYN copies at the point that saw most.
+    ``where`` is where the SYN (or its answer) got lost, ``how`` is ``silent`` or ``icmp``, ``sure`` is false when the
+    place of a point was guessed, ``syns`` counts SYN copies at the point that saw most.
     """
     candidates = window.judgeable.filter(
         pl.col("outcome").is_in(["unanswered", "rejected", "half-open"]), pl.col("backend").is_not_null()
@@ -36,7 +36,7 @@ def describe(window: Window) -> pl.DataFrame:
 
 
 def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int] | None:
-    """``where``, ``how``, ``sure`` and ``syns`` of one path; None when it is no case of blocking, or too young to tell."""
+    """``where``, ``how``, ``sure`` and ``syns`` of one path; None when it is no blocking, or too young to tell."""
     syns = flows.filter(pl.col("fwd_syns") > 0)
     if not syns.height or flows.filter(pl.col("src") == pl.col("dst")).height:
         return None
@@ -67,23 +67,18 @@ def _alive(place: Place, time_ns: int) -> bool:
 
 
 def _answer_lost(flows: pl.DataFrame) -> bool:
-    """True when a point upstream saw the SYN but not the SYN-ACK that another one saw, and the client did not reject it."""
+    """True when a point upstream saw the SYN but not the SYN-ACK seen elsewhere, and the client did not reject it."""
     answered = flows.filter(pl.col("rev_syns") > 0)
     waiting = flows.filter(pl.col("fwd_syns") > 0, pl.col("rev_packets") == 0)
     if not answered.height or not waiting.height or int(answered["fwd_resets"].sum()) > 0:
         return False
     # Upstream is where the SYN's TTL is higher, or the same and seen earlier.
     nearest = answered.sort(["fwd_syn_ttl", "at_ns"], descending=[True, False], nulls_last=True).row(0, named=True)
-    return (
-        bool(
-            waiting.filter(
-                (pl.col("fwd_syn_ttl") > nearest["fwd_syn_ttl"])
-                | ((pl.col("fwd_syn_ttl") == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"]))
-            ).height
-        )
-        if nearest["fwd_syn_ttl"] is not None
-        else True
-    )
+    ttl = pl.col("fwd_syn_ttl")
+    if nearest["fwd_syn_ttl"] is None:
+        return True
+    earlier = (ttl == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"])
+    return waiting.filter((ttl > nearest["fwd_syn_ttl"]) | earlier).height > 0
 
 
 def _rejected(window: Window, backend: int, flows: pl.DataFrame) -> tuple[str, bool]:
