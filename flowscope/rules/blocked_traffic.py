@@ -230,8 +230,5 @@ def _icmp(window: Window, proof: Proof) -> dict[str, Fact]:
 def _next(window: Window, where: str, backend: int, port: int) -> str:
     on = window.called(backend)
     host = window.address(backend)
-    if where == "in-member":
-        return f"ss -ltn 'sport = :{port}'; nft list ruleset  (on {on})"
-    return (
-        f"tcpdump -ni any -s 0 -w member.pcap '(host {host} and port {port}) or icmp or icmp6'  (on {on} and before it)"
-    )
+    place = f"on {on}" if where == "in-member" else f"on {on} and on the hop before it"
+    return f"{tcpdump_line([host], port, 'member.pcap')}  ({place})"
