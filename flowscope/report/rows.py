@@ -50,6 +50,7 @@ def flow_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
 def path_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
     """Paths as the report's objects; ``legs`` is a list of structs."""
     text = EndpointText(analysis.addresses)
+    legs = analysis.legs.sort("leg")
     for rows in _slices(analysis.paths):
         yield rows.select(
             pl.col("path").alias("id"),
@@ -60,7 +61,7 @@ def path_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
             "method",
             "confidence",
             "ambiguous",
-            _legs(rows, analysis.legs, text),
+            _legs(rows, legs, text),
         )
 
 
@@ -112,13 +113,9 @@ def _slices(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _legs(rows: pl.DataFrame, legs: pl.DataFrame, text: EndpointText) -> pl.Series:
-    """For each path the list of its legs: src, dst, flows."""
+    """For each path the list of its legs (src, dst, flows); ``legs`` is sorted by number."""
     numbers = rows.select(pl.arange(0, pl.len()).alias("row"), "legs").explode("legs")
-    found = numbers.join(
-        legs.select(pl.col("leg").alias("legs"), "protocol", "src", "src_port", "dst", "dst_port", "flows"),
-        on="legs",
-        how="left",
-        maintain_order="left",
-    )
+    # A search, not a join: a join would hash all legs again for every slice.
+    found = legs[legs["leg"].search_sorted(numbers["legs"])].with_columns(numbers["row"])
     objects = found.select("row", text.of(found, "src"), text.of(found, "dst"), "flows")
     return objects.group_by("row", maintain_order=True).agg(pl.struct("src", "dst", "flows").alias("legs")).to_series(1)
