@@ -12,8 +12,13 @@ from collections import deque
 import polars as pl
 
 _SYN, _SYN_ACK = 0, 1
-#: Handshakes that agree on an offset, at most.
+_CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_ttl_max")
+#: Handshakes that decide on an offset, at most.
 _BEST = 20
+#: Clocks of hosts that keep time at all do not differ by more; SYNs alone prove less than that.
+_USUAL_NS = 5_000_000_000
+#: SYNs that tell of a larger difference must agree this well.
+_AGREED_NS = 100_000_000
 
 
 def clock_offsets(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -28,7 +33,7 @@ def clock_offsets(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         (points of different islands share no handshake: nothing is known of their clocks' difference).
     """
     points = flows["point"].unique().sort()
-    edges = _edges(_handshakes(flows, events)) if points.len() > 1 else {}
+    edges = _edges(_openings(flows, events), _tries(flows, events)) if points.len() > 1 else {}
     weight = dict(flows.group_by("point").len().iter_rows())
     placed: dict[int, tuple[int, int, int]] = {}
     for island, start in enumerate(sorted(points, key=lambda point: (-weight.get(point, 0), point))):
@@ -58,44 +63,69 @@ def corrected(table: pl.DataFrame, offsets: pl.DataFrame, column: str, name: str
     return table.with_columns((pl.col(column) + shift).alias(name))
 
 
-def _handshakes(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _openings(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """The first SYN and SYN-ACK of every flow that has both."""
+    first = events.filter(pl.col("kind").is_in([_SYN, _SYN_ACK])).group_by("flow", "kind").agg(pl.col("time_ns").min())
+    syn = first.filter(pl.col("kind") == _SYN).select("flow", syn_ns="time_ns")
+    answer = first.filter(pl.col("kind") == _SYN_ACK).select("flow", answer_ns="time_ns")
     known = flows.filter(pl.col("fwd_isn").is_not_null(), pl.col("rev_isn").is_not_null())
-    first = (
-        events.filter(pl.col("kind").is_in([_SYN, _SYN_ACK]))
-        .group_by("flow", "kind")
-        .agg(pl.col("time_ns").min())
-    )  # fmt: skip
-    syn = first.filter(pl.col("kind") == _SYN).select("flow", pl.col("time_ns").alias("syn_ns"))
-    answer = first.filter(pl.col("kind") == _SYN_ACK).select("flow", pl.col("time_ns").alias("answer_ns"))
-    return (
-        known.select("flow", "leg", "point", "fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_ttl_max")
-        .join(syn, "flow")
-        .join(answer, "flow")
-    )
+    return known.select(*_CONNECTION, "rev_isn").join(syn, "flow").join(answer, "flow")
 
 
-def _edges(handshakes: pl.DataFrame) -> dict[int, dict[int, tuple[int, int]]]:
+def _tries(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Every SYN: a translator may have dropped the first ones."""
+    syns = events.filter(pl.col("kind") == _SYN).select("flow", "tsval", "ip_id", syn_ns="time_ns")
+    return flows.filter(pl.col("fwd_isn").is_not_null()).select(*_CONNECTION).join(syns, "flow")
+
+
+def _edges(openings: pl.DataFrame, tries: pl.DataFrame) -> dict[int, dict[int, tuple[int, int]]]:
     """Offset and doubt between pairs of points, both ways: what to add at the second to get the first's time."""
     edges: dict[int, dict[int, tuple[int, int]]] = {}
-    # The same tuple at both points is beyond doubt; equal ISNs under other addresses count only where that is missing,
+    # The same tuple at both points is beyond doubt. Equal ISNs under other addresses count only where that is missing,
     # and only one hop or more further on: a replay of the trace would tell of its delay, not of the clocks.
-    for rank, key in enumerate((["leg"], ["fwd_isn", "rev_isn", "fwd_syn_layout"])):
-        pairs = handshakes.join(handshakes, key, suffix="_b").filter(pl.col("point") < pl.col("point_b"))
-        if rank:
-            pairs = pairs.filter(pl.col("fwd_ttl_max") != pl.col("fwd_ttl_max_b"), pl.col("leg") != pl.col("leg_b"))
-        measured = pairs.select(
-            "point",
-            "point_b",
-            f=pl.col("syn_ns_b") - pl.col("syn_ns"),
-            g=pl.col("answer_ns") - pl.col("answer_ns_b"),
-        ).with_columns(o=(pl.col("f") - pl.col("g")) // 2, doubt=(pl.col("f") + pl.col("g")).abs() // 2)
-        best = (
-            measured.sort("doubt")
-            .group_by("point", "point_b", maintain_order=True)
-            .agg(pl.col("o").head(_BEST).median().cast(pl.Int64), pl.col("doubt").first())
-        )
-        for a, b, offset, doubt in best.iter_rows():
+    # SYNs that nobody answered are the last resort.
+    for measured in (
+        _both_ways(_pairs(openings, ["leg"])),
+        _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn", "fwd_syn_layout"]))),
+        _one_way(_further_on(_pairs(tries, ["fwd_isn", "fwd_syn_layout", "tsval", "ip_id"]))),
+    ):
+        for a, b, offset, doubt in measured.iter_rows():
             if b not in edges.get(a, {}):
                 edges.setdefault(a, {})[b] = (-offset, doubt)
                 edges.setdefault(b, {})[a] = (offset, doubt)
     return edges
+
+
+def _pairs(openings: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    pairs = openings.join(openings, key, suffix="_b").filter(pl.col("point") < pl.col("point_b"))
+    return pairs if "leg_b" in pairs.columns else pairs.with_columns(leg_b="leg")
+
+
+def _further_on(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.filter((pl.col("leg") == pl.col("leg_b")) | (pl.col("fwd_ttl_max") != pl.col("fwd_ttl_max_b")))
+
+
+def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
+    """``point``, ``point_b``, offset and doubt from handshakes that both points saw."""
+    f, g = pl.col("syn_ns_b") - pl.col("syn_ns"), pl.col("answer_ns") - pl.col("answer_ns_b")
+    measured = pairs.select("point", "point_b", o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1).sort("doubt")
+    return measured.group_by("point", "point_b", maintain_order=True).agg(
+        # Median of the best: one retried SYN must not decide.
+        pl.col("o").head(_BEST).median().cast(pl.Int64),
+        pl.col("doubt").first() + (pl.col("o").head(_BEST).median() - pl.col("o").first()).abs().cast(pl.Int64),
+    )
+
+
+def _one_way(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The same from SYNs alone: the way there counts as doubt, and a large offset needs several that agree."""
+    seen = pairs.select("point", "point_b", f=pl.col("syn_ns_b") - pl.col("syn_ns"))
+    grouped = seen.group_by("point", "point_b", maintain_order=True).agg(
+        pl.col("f").median().cast(pl.Int64),
+        pl.len().alias("count"),
+        spread=((pl.col("f") - pl.col("f").median()).abs()).median().cast(pl.Int64),
+    )
+    near = pl.col("f").abs() <= _USUAL_NS
+    agreed = (pl.col("count") >= 3) & (pl.col("spread") <= _AGREED_NS)
+    return grouped.filter(near | agreed).select(
+        "point", "point_b", "f", doubt=pl.when(near).then(pl.col("f").abs()).otherwise("spread") + 1
+    )

@@ -55,9 +55,9 @@ def places(
         node = next((one.node for one in points if one.number == point), None)
         hosts, sure = _of_node(node, number, topology)
         if node is None:
-            hosts, sure = _by_packet_types(here)
-            if not hosts:
-                hosts, sure = _by_ttl(here), False
+            cooked = ((here["sent_types"] | here["got_types"]) != 0).any()
+            hosts = _by_packet_types(here) if cooked else _by_ttl(here)
+            sure = cooked and bool(hosts)
         found[point] = Place(point, hosts, sure, first, last)
     return found
 
@@ -92,14 +92,14 @@ def _of_node(node: str | None, number: dict[str, int], topology: Topology) -> tu
     return frozenset(number[member.address] for member in members if member.address in number), True
 
 
-def _by_packet_types(here: pl.DataFrame) -> tuple[frozenset[int], bool]:
+def _by_packet_types(here: pl.DataFrame) -> frozenset[int]:
     """Hosts whose packets all leave here and to whom all others come."""
     own = here.filter(
         (pl.col("sent_types") | pl.col("got_types")) != 0,
         (pl.col("sent_types") & ~pl.lit(_FROM_US, pl.UInt8)) == 0,
         (pl.col("got_types") & ~pl.lit(_TO_US, pl.UInt8)) == 0,
     )
-    return frozenset(own["address"]), True
+    return frozenset(own["address"])
 
 
 def _by_ttl(here: pl.DataFrame) -> frozenset[int]:

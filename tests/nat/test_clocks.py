@@ -1,0 +1,51 @@
+"""Offsets between points, and that the true one lies within the stated error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowscope.analysis import analyze
+from tests.wire import MS, T0, Hop, Wire, accept
+
+pytestmark = pytest.mark.usefixtures("core")
+
+A, B = ("192.0.2.1", 5000), ("192.0.2.9", 80)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    ahead_ns=st.integers(-(10**12), 10**12),
+    delays=st.lists(st.integers(1_000, 5_000_000), min_size=1, max_size=6),
+)
+def test_the_true_offset_lies_within_the_error(
+    tmp_path_factory: pytest.TempPathFactory, ahead_ns: int, delays: list[int]
+) -> None:
+    wire = Wire(clock_ns={"far": ahead_ns})
+    for at, delay in enumerate(delays):
+        hops = [
+            Hop("near", ("192.0.2.1", 5000 + at), B, 64, 1_000),
+            Hop("far", ("192.0.2.1", 5000 + at), B, 64, 1_000 + delay),
+        ]
+        accept(wire, hops, T0 + at * 100 * MS, isn=100_000 * at, answer=5)
+    points = {point.name: point for point in analyze(wire.write(tmp_path_factory.mktemp("clock"))).points}
+    measured = points["near"].clock_offset_ns - points["far"].clock_offset_ns
+    doubt = points["near"].clock_error_ns + points["far"].clock_error_ns
+    assert abs(measured - ahead_ns) <= doubt
+    assert doubt <= min(delays) + 1
+
+
+def test_points_that_share_nothing_are_left_alone(tmp_path: Path) -> None:
+    wire = Wire(clock_ns={"b": 5_000_000_000})
+    accept(wire, [Hop("a", A, B)])
+    accept(wire, [Hop("b", ("192.0.2.77", 1), ("192.0.2.78", 2))], isn=555, answer=777)
+    assert [point.clock_offset_ns for point in analyze(wire.write(tmp_path)).points] == [0, 0]
+
+
+def test_one_host_s_points_are_not_shifted_by_their_distance(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, [Hop("in", A, B, 64, 10_000), Hop("out", A, B, 63, 60_000)])
+    assert [point.clock_offset_ns for point in analyze(wire.write(tmp_path)).points] == [0, 0]

@@ -1,0 +1,166 @@
+"""What must be joined is joined, and what only looks alike is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowscope.analysis import Analysis, analyze
+from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore
+
+pytestmark = pytest.mark.usefixtures("core")
+
+CLIENT, FRONTEND, MEMBER = "198.51.100.7", ("203.0.113.9", 443), ("10.1.0.4", 9443)
+SECOND = 1_000_000_000
+
+
+def dnat(port: int = 40000, member: tuple[str, int] = MEMBER) -> list[Hop]:
+    client = (CLIENT, port)
+    return [
+        Hop("front", client, FRONTEND, 61, 100_000, 63),
+        Hop("back", client, member, 60, 160_000, 64),
+    ]
+
+
+def full_nat(port: int, snat: int, point: str = "box") -> list[Hop]:
+    return [
+        Hop(point, (CLIENT, port), FRONTEND, 61, 100_000, 63),
+        Hop(point, ("10.1.0.1", snat), MEMBER, 60, 130_000, 64),
+    ]
+
+
+def joined(wire: Wire, folder: Path) -> Analysis:
+    return analyze(wire.write(folder))
+
+
+def endpoints(analysis: Analysis) -> list[list[tuple[str, str]]]:
+    """Legs of every path as texts."""
+    texts = analysis.addresses["text"]
+    legs = {
+        row["leg"]: (f"{texts[row['src']]}:{row['src_port']}", f"{texts[row['dst']]}:{row['dst_port']}")
+        for row in analysis.legs.iter_rows(named=True)
+    }
+    return [[legs[leg] for leg in path] for path in analysis.paths["legs"].to_list()]
+
+
+def test_a_connection_through_dnat_is_one_path(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, dnat())
+    analysis = joined(wire, tmp_path)
+    assert endpoints(analysis) == [[("198.51.100.7:40000", "203.0.113.9:443"), ("198.51.100.7:40000", "10.1.0.4:9443")]]
+    path = analysis.paths.row(0, named=True)
+    assert (path["method"], path["outcome"], path["ambiguous"]) == ("tuple", "established", False)
+    assert path["confidence"] > 0.99
+
+
+def test_full_nat_in_one_file_joins_by_isn_alone(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(20):
+        accept(wire, full_nat(40000 + at, 20000 + 7 * at), T0 + at * MS, isn=10_000 * at + 5, answer=77_000 * at + 9)
+    analysis = joined(wire, tmp_path)
+    assert analysis.paths.height == 20
+    assert analysis.paths["method"].unique().to_list() == ["isn"]
+    for (client, _), (snat, _) in endpoints(analysis):
+        assert int(snat.split(":")[1]) - 20000 == 7 * (int(client.split(":")[1]) - 40000)
+
+
+def test_a_syn_that_nobody_answered_is_joined_with_all_its_tries(tmp_path: Path) -> None:
+    wire = Wire()
+    ignore(wire, dnat())
+    analysis = joined(wire, tmp_path)
+    assert analysis.paths["outcome"].to_list() == ["unanswered"]
+    assert len(endpoints(analysis)[0]) == 2
+
+
+def test_a_syn_forwarded_only_at_the_third_try_is_joined(tmp_path: Path) -> None:
+    wire, hops = Wire(), dnat()
+    for at in range(3):
+        wire.packet(hops, T0 + at * SECOND, SYN, 1000, upto=1 if at < 2 else None, tsval=1000 + 1000 * at)
+    assert len(endpoints(joined(wire, tmp_path))[0]) == 2
+
+
+def test_two_translators_in_a_row_are_one_path_of_three_legs(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, [*full_nat(40000, 20001), Hop("far", ("10.2.0.1", 3333), ("10.3.0.4", 80), 59, 200_000, 64)])
+    analysis = joined(wire, tmp_path)
+    assert [len(path) for path in endpoints(analysis)] == [3]
+    assert not analysis.paths["ambiguous"].any()
+
+
+def test_a_retried_syn_under_another_snat_port_is_a_second_path(tmp_path: Path) -> None:
+    wire = Wire()
+    first, second = full_nat(40000, 20001), full_nat(40000, 20002)
+    wire.packet(first, T0, SYN, 1000)
+    wire.packet(second, T0 + SECOND, SYN, 1000, tsval=2000)
+    wire.packet(second, T0 + SECOND + MS, SYN | ACK, 9000, 1001, back=True)
+    wire.packet(second, T0 + SECOND + 2 * MS, ACK, 1001, 9001)
+    found = endpoints(joined(wire, tmp_path))
+    assert sorted(path[-1][0] for path in found) == ["10.1.0.1:20001", "10.1.0.1:20002"]
+    assert all(path[0][0] == "198.51.100.7:40000" for path in found)
+
+
+def test_a_port_reused_seconds_later_is_another_connection(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, full_nat(40000, 20001), T0, isn=1, answer=2)
+    accept(wire, full_nat(40001, 20001), T0 + 2 * SECOND, isn=500_000, answer=600_000)
+    found = endpoints(joined(wire, tmp_path))
+    assert sorted((path[0][0], path[1][0]) for path in found) == [
+        ("198.51.100.7:40000", "10.1.0.1:20001"),
+        ("198.51.100.7:40001", "10.1.0.1:20001"),
+    ]
+
+
+@pytest.mark.parametrize("later_ns", [300_000, 40 * MS, 7 * SECOND])
+def test_spares_the_same_trace_replayed_under_other_addresses(tmp_path: Path, later_ns: int) -> None:
+    wire = Wire()
+    accept(wire, [Hop("wire", ("192.0.2.1", 5000), ("192.0.2.9", 80), 64)], T0)
+    accept(wire, [Hop("wire", ("198.18.2.1", 5000), ("198.18.2.9", 80), 64)], T0 + later_ns)
+    assert [len(path) for path in endpoints(joined(wire, tmp_path))] == [1, 1]
+
+
+def test_spares_a_replay_one_hop_further_on_much_later(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, [Hop("wire", ("192.0.2.1", 5000), ("192.0.2.9", 80), 64)], T0)
+    accept(wire, [Hop("wire", ("198.18.2.1", 5000), ("198.18.2.9", 80), 63)], T0 + 600 * SECOND)
+    assert [len(path) for path in endpoints(joined(wire, tmp_path))] == [1, 1]
+
+
+def test_spares_a_scanner_with_one_isn_for_all_targets(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(40):
+        target = (f"10.9.0.{at}", 80)
+        hops = [
+            Hop("outside", ("192.0.2.66", 61000), target, 50, 10_000),
+            Hop("inside", ("192.0.2.66", 61000), target, 49, 90_000),
+        ]
+        wire.packet(hops, T0 + at * 100_000, SYN, 0x01020304, ip_id=54321, tsval=0)
+    found = endpoints(joined(wire, tmp_path))
+    assert [len(path) for path in found] == [1] * 40
+
+
+def test_two_that_fit_as_well_are_not_joined_and_said_to_be_ambiguous(tmp_path: Path) -> None:
+    wire = Wire()
+    twins = [Hop("box", (f"192.0.2.{at}", 5000), FRONTEND, 61, 10_000) for at in (1, 2)]
+    for hop in twins:
+        wire.packet([hop], T0, SYN, 1000, ip_id=7)
+    wire.packet([Hop("box", ("10.1.0.1", 20000), MEMBER, 60, 60_000)], T0, SYN, 1000, ip_id=7)
+    analysis = joined(wire, tmp_path)
+    assert [len(path) for path in endpoints(analysis)] == [1, 1, 1]
+    assert analysis.paths["ambiguous"].sum() == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(ahead_s=st.integers(-400, 400), isns=st.lists(st.integers(0, 2**32 - 1), min_size=4, max_size=6, unique=True))
+def test_clocks_minutes_apart_still_join(
+    tmp_path_factory: pytest.TempPathFactory, ahead_s: int, isns: list[int]
+) -> None:
+    wire = Wire(clock_ns={"back": ahead_s * SECOND})
+    for at, isn in enumerate(isns):
+        accept(wire, dnat(40000 + at), T0 + at * 50 * MS, isn=isn, answer=(isn + 12345) % 2**32)
+    analysis = joined(wire, tmp_path_factory.mktemp("clocks"))
+    assert [len(path) for path in endpoints(analysis)] == [2] * len(isns)
+    offsets = {point.name: point.clock_offset_ns for point in analysis.points}
+    assert abs(abs(offsets["front"] - offsets["back"]) - abs(ahead_s) * SECOND) <= MS
