@@ -31,7 +31,7 @@ help: ## list these verbs
 	@touch $@
 
 .venv/build.stamp: .venv/runtime.stamp pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --quiet $(CARGO_FLAGS)
+	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --quiet $(CARGO_FLAGS)
 	@touch $@
 
 build: .venv/build.stamp ## build the Rust core in place and install flowscope into .venv

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CAPTURES_SHOWN = 12
 _ISSUES_SHOWN = 8
+_FAILED = ("refused", "rejected", "half-open", "unanswered")
 
 
 def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
@@ -106,7 +107,11 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     elif len(decided) < len(analysis.findings):
         lines.append("Nothing was proven to be wrong, but not everything could be judged.")
     elif analysis.paths.height:
-        lines.append(paint("Nothing wrong was found.", "good"))
+        failed = analysis.paths["outcome"].is_in(_FAILED).sum()
+        if failed:
+            lines.append(f"No rule says why {counted(failed, 'path')} failed; `flowscope paths` lists them.")
+        else:
+            lines.append(paint("Nothing wrong was found.", "good"))
         if analysis.judged:
             lines += paragraph(f"Looked for: {', '.join(analysis.judged)}.", 0, look.width)
     else:

@@ -153,3 +153,9 @@ def test_advice_is_given_once() -> None:
     second = hairpin(id="F2", remedy=("Restart vm2.", "Use a second interface."), caveats=())
     _, _, block = text(balanced(findings=[hairpin(), second])).partition("F2  ")
     assert "    cause     As for F1.\n    remedy    - Restart vm2.\n              - As for F1.\n" in block
+
+
+def test_failed_paths_without_a_finding_are_not_called_fine() -> None:
+    shown = text(analysis(paths=paths({"outcome": "established"}, {"outcome": "unanswered"}, {"outcome": "reset"})))
+    assert "No rule says why 1 path failed; `flowscope paths` lists them." in shown
+    assert "Nothing wrong" not in shown
