@@ -1,0 +1,141 @@
+"""blocked-traffic: says where SYNs or answers got lost, from which points saw what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.rules.scene import CLIENTS, call, findings, probe
+from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "blocked-traffic"
+SECOND = 1_000_000_000
+
+
+def alive(wire: Wire, seconds: int = 12, *, data: bool = True) -> None:
+    """Other traffic all the time: probes of both members, clients served by the first."""
+    for at in range(seconds):
+        for member in (0, 1):
+            accept(
+                wire, probe(member, 50000 + 2 * at + member), T0 + at * SECOND, isn=1_000_000 * at + member, answer=5
+            )
+        if data:
+            accept(wire, call(0, 45000 + at), T0 + at * SECOND + 3 * MS, isn=2_000_000 * at + 77, answer=6)
+
+
+def test_flags_in_member(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert dict(found.subject) == {"member": "10.1.0.5:9443"}
+    assert (found.facts["where"], found.facts["how"], found.count) == ("in-member", "silent", 3)
+    # A full accept queue looks the same, so the frames alone do not prove it.
+    assert found.verdict is Verdict.LIKELY
+    assert any("accept queue" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_flags_before_member(tmp_path: Path, topology: bool) -> None:
+    wire = Wire()
+    alive(wire)
+    # It served before the block, so no capture filter hides the port.
+    accept(wire, call(1, 39999), T0, isn=4711, answer=4712)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at, CLIENTS[1]), T0 + at * MS, isn=1000 * at, upto=2)
+    (found,) = findings(wire, tmp_path, RULE, *([] if topology else [None]))
+    assert found.facts["where"] == "before-member"
+    assert found.verdict is (Verdict.CONFIRMED if topology else Verdict.LIKELY)
+
+
+def test_flags_the_return_path(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        hops = call(1, 40000 + at)
+        ignore(wire, hops, T0, isn=1000 * at)
+        for again in range(3):
+            wire.packet(hops, T0 + (2**again) * SECOND, SYN | ACK, 999_000 + at, 1000 * at + 1, back=True, upto=1)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict) == ("return-path", Verdict.CONFIRMED)
+    assert any("answers" in item.note for item in found.evidence)
+
+
+def test_flags_an_icmp_reject_by_the_member(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        hops = call(1, 40000 + at)
+        ignore(wire, hops, T0 + at * MS, isn=1000 * at, tries=2)
+        wire.icmp_error(hops, T0 + at * MS + MS, "10.1.0.5", 3, 13, 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.facts["how"], found.verdict) == ("in-member", "icmp", Verdict.CONFIRMED)
+    assert (found.facts["icmp_type"], found.facts["icmp_code"]) == (3, 13)
+    assert "icmp" in found.filter
+
+
+def test_flags_one_client_alone(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for member in (0, 1):
+        accept(wire, call(member, 43000 + member), T0 + 5 * SECOND, isn=31 + member, answer=32)
+        ignore(wire, call(member, 40000 + member, CLIENTS[1]), T0 + member * MS, isn=1000 * member)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert dict(found.subject) == {"client": CLIENTS[1]}
+    assert found.count == 2
+
+
+def test_spares_a_syn_at_the_end_of_the_capture(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire, 2)
+    wire.packet(call(1), T0 + 1 * SECOND, SYN, 1000)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_spares_a_syn_that_was_served_at_a_retry(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    wire.packet(call(1), T0, SYN, 1000, upto=1)
+    accept(wire, call(1), T0 + SECOND, isn=1000)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_spares_silence_where_no_balancer_and_no_topology_name_a_member(tmp_path: Path) -> None:
+    wire = Wire()
+    ignore(wire, [Hop("x", ("192.0.2.1", 40000), ("192.0.2.9", 81), 64)])
+    accept(wire, [Hop("x", ("192.0.2.1", 40001), ("192.0.2.9", 80), 64)], T0 + 9 * SECOND)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_doubts_when_the_member_was_not_captured(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at, points="front back"), T0 + at * MS, isn=1000 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict) == ("unknown", Verdict.UNDECIDED)
+    assert found.next_capture is not None and found.next_capture.startswith("tcpdump ")
+
+
+def test_doubts_when_other_connections_were_accepted_meanwhile(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        accept(wire, call(1, 42000 + at), T0 + at * SECOND, isn=90_000 * at + 9, answer=8)
+        ignore(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("accept queue" in caveat for caveat in found.caveats)
+
+
+def test_doubts_a_capture_that_may_leave_the_port_out(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 * at, upto=2)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict) == ("before-member", Verdict.LIKELY)
+    assert any("capture filter" in caveat for caveat in found.caveats)

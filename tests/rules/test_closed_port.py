@@ -1,0 +1,99 @@
+"""closed-port: flags refusals, spares probes and resets of open connections, doubts what a firewall could have sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.rules.scene import FRONTEND, MEMBERS, call, findings, probe
+from tests.wire import MS, T0, Hop, Wire, accept, refuse
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "closed-port"
+
+
+def test_flags_a_member_that_refuses_while_its_probe_succeeds(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(5):
+        refuse(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 * at)
+        accept(wire, call(0, 41000 + at), T0 + at * MS, isn=7000 * at + 3)
+        accept(wire, probe(1, 50000 + at), T0 + at * 900 * MS, isn=555 * at + 1)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.subject == {"member": "10.1.0.5:9443"}
+    assert (found.count, found.facts["where"], found.names) == (5, "member", {"10.1.0.5": "vm-b"})
+    assert "168.63.129.16" in found.summary and "succeed" in found.summary
+    assert {item.note for item in found.evidence} == {"SYN", "refused: RST that acknowledges the SYN"}
+
+
+def test_flags_it_without_a_topology_as_likely(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(3):
+        refuse(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, dict(found.subject)) == (Verdict.LIKELY, {"member": "10.1.0.5:9443"})
+    assert found.caveats
+
+
+def test_flags_a_frontend_port_without_a_rule(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, [Hop("front", ("198.51.100.7", 40000), (FRONTEND[0], 8443), 61)])
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (dict(found.subject), found.facts["where"]) == ({"frontend": "203.0.113.9:8443"}, "frontend")
+
+
+def test_flags_a_plain_host_as_host(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, [Hop("x", ("2001:db8::7", 40000), ("2001:db8::9", 25), 64)])
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (dict(found.subject), found.facts["where"]) == ({"host": "[2001:db8::9]:25"}, "host")
+    assert "ipv6.src == 2001:db8::7" in found.filter
+
+
+def test_spares_a_refused_probe(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, probe(0))
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_spares_a_reset_of_an_open_connection(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, call())
+    wire.packet(call(), T0 + 500 * MS, 4 | 16, 9012, 1014, back=True)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_doubts_a_reset_seen_only_away_from_the_member(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, call(1, points="front back"))
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY
+    assert any("firewall" in caveat for caveat in found.caveats)
+    assert found.next_capture is not None and found.next_capture.startswith("tcpdump ")
+
+
+def test_doubts_a_port_that_also_accepted(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, call(1))
+    accept(wire, call(1, 40001), T0 + 50 * MS, isn=88, answer=99)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY
+    assert any("accepted" in caveat for caveat in found.caveats)
+
+
+def test_doubts_a_port_scan(tmp_path: Path) -> None:
+    wire = Wire()
+    for port in range(20, 40):
+        refuse(wire, [Hop("x", ("192.0.2.66", 61000), ("192.0.2.9", port), 50)], T0 + port * MS, isn=port)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.subject, found.count) == (Verdict.UNDECIDED, {"host": "192.0.2.9"}, 20)
+
+
+def test_two_members_are_two_findings(tmp_path: Path) -> None:
+    wire = Wire()
+    for member in (0, 1):
+        refuse(wire, call(member, 40000 + member), isn=1000 * member)
+    found = findings(wire, tmp_path, RULE)
+    assert sorted(str(one.subject["member"]) for one in found) == [f"{host}:{port}" for host, port in MEMBERS]
