@@ -107,7 +107,7 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     elif len(decided) < len(analysis.findings):
         lines.append("Nothing was proven to be wrong, but not everything could be judged.")
     elif analysis.paths.height:
-        failed = analysis.paths["outcome"].is_in(_FAILED).sum()
+        failed = analysis.paths.filter(pl.col("outcome").is_in(_FAILED)).height
         if failed:
             lines.append(f"No rule says why {counted(failed, 'path')} failed; `flowscope paths` lists them.")
         else:
