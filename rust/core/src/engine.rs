@@ -2,8 +2,8 @@
 
 use crate::compression::Decompressor;
 use crate::container::{Frame, Interface, Reader};
-use crate::decode::packet::{Outcome, Packet};
 use crate::decode::decode;
+use crate::decode::packet::{Outcome, Packet};
 use crate::flow::events::FrameRef;
 use crate::flow::tracker::{Options, Tracker};
 use crate::issue::{Issue, Issues};

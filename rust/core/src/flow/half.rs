@@ -258,7 +258,9 @@ impl Half {
             return 0;
         }
         let controls = u64::from(self.opening.is_some()) + u64::from(self.fins > 0);
-        u64::from(self.next_seq.wrapping_sub(self.low_seq)).saturating_sub(self.trouble().map_or(0, |trouble| trouble.holes.bytes())).saturating_sub(controls)
+        u64::from(self.next_seq.wrapping_sub(self.low_seq))
+            .saturating_sub(self.trouble().map_or(0, |trouble| trouble.holes.bytes()))
+            .saturating_sub(controls)
     }
 }
 

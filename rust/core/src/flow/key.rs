@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn both_directions_share_a_key() {
-        let mut there = Packet { src: [1; 16], dst: [2; 16], src_port: 9, dst_port: 80, protocol: 6, ..Packet::default() };
+        let mut there =
+            Packet { src: [1; 16], dst: [2; 16], src_port: 9, dst_port: 80, protocol: 6, ..Packet::default() };
         let (key, upward) = Key::of(3, &there);
         std::mem::swap(&mut there.src, &mut there.dst);
         std::mem::swap(&mut there.src_port, &mut there.dst_port);

@@ -105,7 +105,11 @@ impl Flow {
 fn orientation(packet: &Packet) -> (bool, OrientedBy) {
     match packet.protocol {
         protocol::TCP if packet.flags & flag::SYN != 0 => {
-            if packet.flags & flag::ACK != 0 { (false, OrientedBy::SynAck) } else { (true, OrientedBy::Syn) }
+            if packet.flags & flag::ACK != 0 {
+                (false, OrientedBy::SynAck)
+            } else {
+                (true, OrientedBy::Syn)
+            }
         }
         protocol::ICMP if packet.icmp_type == 0 => (false, OrientedBy::SynAck),
         protocol::ICMP if packet.icmp_type == 8 => (true, OrientedBy::Syn),

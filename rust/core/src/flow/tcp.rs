@@ -199,10 +199,109 @@ fn repeated(own: &Half, other: &Half, packet: &Packet, time_ns: i64, first_rtt_n
         }
     }
     let covered_to = if packet.flags & (flag::SYN | flag::FIN) != 0 { end.wrapping_add(1) } else { end };
-    let seen = !before(seq, own.low_seq) && !after(covered_to, own.next_seq) && own.holes().is_none_or(|holes| holes.covers(seq, covered_to));
+    let seen = !before(seq, own.low_seq)
+        && !after(covered_to, own.next_seq)
+        && own.holes().is_none_or(|holes| holes.covers(seq, covered_to));
     let since = time_ns.saturating_sub(own.next_seq_ns);
     if !seen && since < first_rtt_ns.unwrap_or(REORDERED_WITHIN_NS) {
         return Repeat::OutOfOrder;
     }
     Repeat::Plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends segments of (half, milliseconds, seq, ack, length, flags) and returns what each was.
+    fn play(steps: &[(usize, i64, u32, u32, u32, u8)]) -> (Vec<Analysis>, [Half; 2]) {
+        let mut halves = [Half::default(), Half::default()];
+        let mut found = Vec::new();
+        for (number, &(half, ms, seq, ack, payload_length, flags)) in steps.iter().enumerate() {
+            let ip_id = number as u16 + 1;
+            let packet = Packet { seq, ack, payload_length, flags, window: 1000, ip_id, ..Packet::default() };
+            let (first, second) = halves.split_at_mut(1);
+            let (own, other) =
+                if half == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
+            own.count(&packet, payload_length, ms * 1_000_000);
+            found.push(analyse(own, other, &packet, ms * 1_000_000, Some(10_000_000)));
+        }
+        (found, halves)
+    }
+
+    const A: u8 = flag::ACK;
+
+    #[test]
+    fn a_hole_that_is_filled_at_once_is_reordering_and_later_a_repeat() {
+        let (found, halves) =
+            play(&[(0, 0, 100, 1, 10, A), (0, 1, 120, 1, 10, A), (0, 2, 110, 1, 10, A), (0, 500, 100, 1, 10, A)]);
+        assert!(found[1].gap);
+        assert!(found[2].out_of_order && !found[2].retransmission);
+        assert!(found[3].retransmission);
+        assert_eq!(halves[0].covered_bytes(), 30);
+        assert_eq!(halves[0].trouble().unwrap().retransmissions, 1);
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_is_a_spurious_repeat() {
+        let (found, halves) = play(&[(0, 0, 100, 1, 10, A), (1, 1, 1, 110, 0, A), (0, 2, 100, 1, 10, A)]);
+        assert!(found[2].retransmission);
+        assert_eq!(halves[0].trouble().unwrap().spurious_retransmissions, 1);
+    }
+
+    #[test]
+    fn two_duplicate_acks_ask_for_a_fast_repeat() {
+        let mut steps = vec![(0, 0, 100, 1, 10, A), (0, 1, 110, 1, 10, A), (0, 1, 120, 1, 10, A), (1, 2, 1, 110, 0, A)];
+        steps.extend([(1, 3, 1, 110, 0, A), (1, 4, 1, 110, 0, A), (0, 5, 110, 1, 10, A)]);
+        let (found, halves) = play(&steps);
+        assert!(found[4].duplicate_ack && found[5].duplicate_ack);
+        assert_eq!(halves[0].trouble().unwrap().fast_retransmissions, 1);
+    }
+
+    #[test]
+    fn a_keep_alive_is_no_repeat_and_its_answer_no_duplicate() {
+        let (found, _) =
+            play(&[(0, 0, 100, 1, 10, A), (1, 1, 1, 110, 0, A), (0, 9000, 109, 1, 1, A), (1, 9001, 1, 110, 0, A)]);
+        assert_eq!(found[2], Analysis::default());
+        assert!(!found[3].duplicate_ack);
+    }
+
+    #[test]
+    fn data_that_only_the_other_side_saw_is_capture_loss() {
+        let (found, halves) = play(&[(0, 0, 100, 1, 10, A), (1, 1, 1, 500, 0, A)]);
+        assert!(found[1].acked_unseen);
+        assert_eq!(halves[1].trouble().unwrap().acked_unseen, 1);
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let (found, halves) =
+            play(&[(0, 0, u32::MAX - 4, 1, 10, A), (0, 1, 5, 1, 10, A), (0, 900, u32::MAX - 4, 1, 10, A)]);
+        assert!(!found[1].gap && !found[1].retransmission);
+        assert!(found[2].retransmission);
+        assert_eq!(halves[0].covered_bytes(), 20);
+    }
+
+    #[test]
+    fn a_zero_window_is_seen_and_its_probe_moves_nothing() {
+        let mut halves = [Half::default(), Half::default()];
+        let packet = |seq, ack, payload_length, window| Packet {
+            seq,
+            ack,
+            payload_length,
+            window,
+            flags: A,
+            ..Packet::default()
+        };
+        let [a, b] = &mut halves;
+        for (from_a, p) in
+            [(true, packet(100, 1, 10, 500)), (false, packet(1, 110, 0, 0)), (true, packet(110, 1, 1, 500))]
+        {
+            let (own, other) = if from_a { (&mut *a, &mut *b) } else { (&mut *b, &mut *a) };
+            own.count(&p, 60, 0);
+            let found = analyse(own, other, &p, 0, None);
+            assert_eq!(found.zero_window, p.window == 0);
+        }
+        assert_eq!(a.next_seq, 110);
+    }
 }

@@ -301,7 +301,15 @@ fn is_challenge(flow: &Flow, packet: &Packet) -> bool {
         && packet.ack != syn.isn.wrapping_add(1)
 }
 
-fn note(flow: &mut Flow, kind: Kind, half: usize, packet: &Packet, payload: &[u8], at: FrameRef, events: &mut EventLog) {
+fn note(
+    flow: &mut Flow,
+    kind: Kind,
+    half: usize,
+    packet: &Packet,
+    payload: &[u8],
+    at: FrameRef,
+    events: &mut EventLog,
+) {
     let event = Event { flow: flow.number, kind, half: half as u8, at, packet, payload, peer: NO_PEER, icmp: 0 };
     events.add(event, &mut flow.event_counts);
 }

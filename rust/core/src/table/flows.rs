@@ -76,9 +76,7 @@ fn surroundings<'a>(columns: &mut Columns<'a, Row<'a>>, with_community_id: bool)
         Tunnel::Erspan => Some("erspan"),
         Tunnel::Ipv6InIp => Some("6in4"),
     });
-    columns.nullable::<UInt32Type>("tunnel_id", |row| {
-        (row.flow.tunnel != Tunnel::None).then_some(row.flow.tunnel_id)
-    });
+    columns.nullable::<UInt32Type>("tunnel_id", |row| (row.flow.tunnel != Tunnel::None).then_some(row.flow.tunnel_id));
     columns.nullable::<UInt16Type>("vlan", |row| (row.flow.vlan != NO_VLAN).then_some(row.flow.vlan));
     columns.plain::<UInt32Type>("interface", |row| row.flow.interface);
     columns.plain::<UInt32Type>("truncated", |row| row.flow.truncated);

@@ -1,0 +1,142 @@
+"""Against tshark: frames, TCP flows and repeats of real captures, and display filters of findings.
+
+The manifest beside the captures holds what tshark 4.0 says of each file. Where its ways of counting flows disagree
+(a TCP header quoted in ICMP opens a stream there) they are no oracle.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from flowscope.analysis import Analysis, analyze
+from flowscope.errors import CaptureError
+
+pytestmark = pytest.mark.usefixtures("core")
+
+CAPTURES = Path(__file__).resolve().parent.parent / "captures"
+
+DIFFERENT = {
+    # file: what differs, who is right
+    "pcapng/pcap-parser__assets-test017-le.pcapng": "tshark counts custom blocks as frames; they hold none",
+    "linktypes/libpcap__http_PPI.pcap": "802.11 in PPI is not decoded (no balancer speaks it); tshark does",
+    "vlan_mpls/PcapFlowLab__18_mpls_pw_outer_legacy_vlan_ipv4_tcp_cw.pcap": "tshark stops at the tag 9100; we go on",
+}
+
+
+def rows(truth: Path) -> list[dict[str, Any]]:
+    manifest = truth / "real" / "MANIFEST.tsv"
+    if not manifest.exists():
+        pytest.skip(f"no {manifest.name} beside the captures with truth")
+    with manifest.open() as opened:
+        return list(csv.DictReader(opened, delimiter="\t"))
+
+
+def test_real_captures_agree_with_tshark(truth: Path) -> None:
+    wrong, judged, repeats_off = {}, 0, 0
+    for row in rows(truth):
+        try:
+            analysis = analyze([truth / "real" / row["file"]])
+        except CaptureError:
+            if row["tshark_rc"] == "0" or int(row["o_packets"] or 0):
+                wrong[row["file"]] = "refused"
+            continue
+        if row["tshark_rc"] != "0":
+            continue
+        frames = sum(capture.frames for capture in analysis.captures)
+        if frames != int(row["o_packets"]):
+            wrong[row["file"]] = f"{frames} frames, tshark {row['o_packets']}"
+        if row["o_tcp_streams"] == row["o_tcp_conv"] == row["o_tcp_streams_nonicmp"] and len(analysis.points) <= 1:
+            tcp = analysis.flows.filter(pl.col("protocol") == 6)
+            if tcp.height != int(row["o_tcp_streams"] or 0):
+                wrong[row["file"]] = f"{tcp.height} TCP flows, tshark {row['o_tcp_streams']}"
+            judged += 1
+            ours = tcp["fwd_retransmissions"].sum() + tcp["rev_retransmissions"].sum()
+            theirs = int(row["o_retrans_any"] or 0)
+            repeats_off += abs(ours - theirs) > max(2, 0.05 * theirs)
+    assert set(wrong) == set(DIFFERENT), wrong
+    assert repeats_off <= 0.05 * judged
+
+
+def fields(tshark: str, capture: Path, *names: str, where: str = "tcp") -> list[list[str]]:
+    """Fields of packets as tshark prints them."""
+    command = [tshark, "-r", str(capture), "-Y", where, "-T", "fields", "-o", "tcp.relative_sequence_numbers:FALSE"]
+    printed = subprocess.run(
+        [*command, *(part for name in names for part in ("-e", name))], capture_output=True, text=True, check=True
+    )
+    return [line.split("\t") for line in printed.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["hairpin/be1.pcap", "closed-port/be2.pcap", "blocked-in-member/lb_in.pcap"])
+def test_flows_agree_with_tshark_field_by_field(tshark: str, name: str) -> None:
+    capture = CAPTURES / name
+    analysis = analyze([capture])
+    wanted = [
+        "tcp.stream",
+        "frame.number",
+        "ip.src",
+        "tcp.srcport",
+        "ip.dst",
+        "tcp.dstport",
+        "tcp.flags.syn",
+        "tcp.flags.ack",
+        "tcp.seq",
+    ]
+    streams: dict[str, dict[str, Any]] = {}
+    for stream, number, src, sport, dst, dport, syn, ack, seq in fields(tshark, capture, *wanted):
+        known = streams.setdefault(stream, {"first": int(number), "packets": 0, "isn": None})
+        known["packets"] += 1
+        known["last"] = int(number)
+        if syn == "1" and ack == "0" and known["isn"] is None:
+            known |= {"isn": int(seq), "src": f"{src}:{sport}", "dst": f"{dst}:{dport}"}
+    texts = analysis.addresses["text"]
+    ours = [
+        {
+            "first": row["first_frame"],
+            "packets": row["fwd_packets"] + row["rev_packets"],
+            "isn": row["fwd_isn"],
+            "last": row["last_frame"],
+            "src": f"{texts[row['src']]}:{row['src_port']}",
+            "dst": f"{texts[row['dst']]}:{row['dst_port']}",
+        }
+        for row in analysis.flows.filter(pl.col("protocol") == 6).iter_rows(named=True)
+    ]
+    assert ours == list(streams.values())
+
+
+def test_the_handshake_s_rtt_is_tshark_s_initial_rtt(tshark: str) -> None:
+    capture = CAPTURES / "closed-port" / "be1.pcap"
+    theirs = {}
+    for stream, rtt in fields(tshark, capture, "tcp.stream", "tcp.analysis.initial_rtt"):
+        if rtt:
+            theirs[int(stream)] = round(float(rtt) * 1e9)
+    ours = analyze([capture]).flows.filter(pl.col("protocol") == 6)["handshake_rtt_ns"].to_list()
+    assert {at: rtt for at, rtt in enumerate(ours) if rtt is not None} == theirs
+
+
+def cited(analysis: Analysis, path: str) -> dict[str, set[int]]:
+    number = next(capture.id for capture in analysis.captures if capture.path == path)
+    return {
+        finding.id: {item.frame for item in finding.evidence if item.capture == number} for finding in analysis.findings
+    }
+
+
+@pytest.mark.parametrize("case", ["hairpin", "closed-port", "blocked-in-member"])
+def test_filters_select_the_cited_frames_and_no_other_flow(tshark: str, case: str) -> None:
+    captures = sorted(str(path) for path in (CAPTURES / case).glob("*.pcap*"))
+    analysis = analyze(captures, topology=str(CAPTURES / case / "topology.toml"))
+    assert analysis.findings
+    for finding in analysis.findings:
+        own = set(finding.flows)
+        assert finding.filter.count("||") < 50
+        for capture in captures:
+            selected = {int(row[0]) for row in fields(tshark, Path(capture), "frame.number", where=finding.filter)}
+            assert cited(analysis, capture)[finding.id] <= selected
+            number = next(one.id for one in analysis.captures if one.path == capture)
+            events = analysis.events.filter(pl.col("capture") == number, pl.col("frame").is_in(sorted(selected)))
+            assert set(events["flow"]) <= own

@@ -1,0 +1,81 @@
+"""Against what the kernel and the sockets know: the captures of a real balancer, with its topology and without.
+
+``expected`` holds the findings of the rules that exist; what other rules should say is their own business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowscope.analysis import Analysis, analyze
+from flowscope.findings import Severity, Verdict
+from flowscope.rules import RULES
+
+pytestmark = pytest.mark.usefixtures("core")
+
+CASES = ["healthy-dnat", "healthy-full-nat", "hairpin", "closed-port", "blocked-in-member"]
+CONTROLS = ["probe-blocked", "probes-azure", "snat-exhaustion", "snat-busy-but-fine"]
+WHERE = {"upstream_of_vm": "before-member", "in_vm": "in-member", "return_path": "return-path"}
+
+
+def run(case: Path, blind: bool) -> tuple[Analysis, dict[str, Any]]:
+    truth = json.loads((case / "truth.json").read_text())
+    captures = [case / capture["file"] for capture in truth["captures"]]
+    return analyze(captures, topology=None if blind else str(case / "topology.toml")), truth
+
+
+def pairs(analysis: Analysis) -> Counter[tuple[str, ...]]:
+    texts = analysis.addresses["text"]
+    ends = {
+        row["leg"]: f"{texts[row['src']]}:{row['src_port']} {texts[row['dst']]}:{row['dst_port']}"
+        for row in analysis.legs.iter_rows(named=True)
+    }
+    return Counter((ends[legs[0]], ends[leg]) for legs in analysis.paths["legs"].to_list() for leg in legs[1:])
+
+
+def true_pairs(truth: dict[str, Any]) -> Counter[tuple[str, ...]]:
+    def text(leg: dict[str, Any]) -> str:
+        return f"{leg['src']}:{leg['sport']} {leg['dst']}:{leg['dport']}"
+
+    found: Counter[tuple[str, ...]] = Counter()
+    for one in truth["connections"]:
+        for server in [one.get("server_leg"), *(one.get("more_server_legs") or [])]:
+            if one.get("client_leg") and server and text(one["client_leg"]) != text(server):
+                found[text(one["client_leg"]), text(server)] += 1
+    return found
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["topology", "blind"])
+@pytest.mark.parametrize("name", CASES + CONTROLS)
+def test_legs_and_findings(truth: Path, name: str, blind: bool) -> None:
+    analysis, known = run(truth / "lab" / name, blind)
+    want, have = true_pairs(known), pairs(analysis)
+    assert set(have) <= set(want)
+    missed = sum((want - have).values())
+    assert missed == 0 if not blind else missed <= 0.01 * sum(want.values())
+
+    said = [finding for finding in analysis.findings if finding.verdict is not Verdict.UNDECIDED]
+    for expected in known["expected_findings"]:
+        if expected["rule"] not in RULES:
+            continue
+        host = expected["subject"].split(":")[0]
+        match = [one for one in said if one.rule == expected["rule"] and host in json.dumps(dict(one.subject))]
+        assert match, expected
+        if "where" in expected:
+            assert match[0].facts["where"] == WHERE[expected["where"]]
+    allowed = {expected["rule"] for expected in known["expected_findings"]}
+    assert [one.key for one in said if one.severity is Severity.ERROR and one.rule not in allowed] == []
+    assert not analysis.problems
+
+
+def test_ids_and_keys_do_not_depend_on_the_order_of_files(truth: Path) -> None:
+    case = truth / "lab" / "hairpin"
+    files = sorted(case.glob("*.pcap"))
+    there, back = analyze(files), analyze(files[::-1])
+    assert [one.key for one in there.findings] == [one.key for one in back.findings]
+    assert pairs(there) == pairs(back)
