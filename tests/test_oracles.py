@@ -78,16 +78,6 @@ def test_flows_agree_with_tshark_field_by_field(tshark: str, name: str) -> None:
     analysis = analyze([capture])
     ends = ["ip.src", "tcp.srcport", "ip.dst", "tcp.dstport"]
     wanted = ["tcp.stream", "frame.number", *ends, "tcp.flags.syn", "tcp.flags.ack", "tcp.seq"]
-        "tcp.stream",
-        "frame.number",
-        "ip.src",
-        "tcp.srcport",
-        "ip.dst",
-        "tcp.dstport",
-        "tcp.flags.syn",
-        "tcp.flags.ack",
-        "tcp.seq",
-    ]
     streams: dict[str, dict[str, Any]] = {}
     for stream, number, src, sport, dst, dport, syn, ack, seq in fields(tshark, capture, *wanted):
         known = streams.setdefault(stream, {"first": int(number), "packets": 0, "isn": None})
