@@ -12,7 +12,7 @@ from flowscope.findings import Evidence
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
-#: Terms of one display filter, at most (the contract's bound).
+#: Packets that one display filter selects, at most (the contract's bound).
 _MOST_TERMS = 50
 
 Note = Callable[[dict[str, Any]], str | None]
@@ -51,7 +51,7 @@ def prove(
     """
     numbers = [EVENT_KINDS.index(kind) for kind in kinds]
     evidence: list[Evidence] = []
-    terms: dict[str, None] = {}
+    terms: dict[_Packet, None] = {}
     for row in paths.sort("first_ns", "path").head(examples).iter_rows(named=True):
         flows = window.legs.filter(pl.col("leg").is_in(row["legs"]))["flows"].explode().to_list()
         events = window.events.filter(pl.col("flow").is_in(flows), pl.col("kind").is_in(numbers)).sort("at_ns", "flow")
@@ -62,30 +62,61 @@ def prove(
             if text is None:
                 continue
             evidence.append(Evidence(event["capture"], event["frame"], event["time_ns"], text, event["flow"]))
-            terms[_term(window, event)] = None
+            terms[_packet(window, event)] = None
             cited += 1
             if cited == each:
                 break
     chosen = list(terms)[:_MOST_TERMS]
-    return Proof(tuple(evidence), flows_of(window, paths), " || ".join(chosen), len(chosen) == len(terms))
+    return Proof(tuple(evidence), flows_of(window, paths), _filter(chosen), len(chosen) == len(terms))
 
 
-def _term(window: Window, event: dict[str, Any]) -> str:
-    """Selects the event's packet by tuple and raw sequence number; frame numbers differ between files."""
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """What tells a cited packet apart in any capture: tuple and raw sequence number, for frame numbers differ."""
+
+    stretch: tuple[str, ...]
+    """Conditions that packets of one direction between two hosts and one service share."""
+    client_port: str
+    """The other port, as ``field value``."""
+    seq: int | None
+
+
+def _packet(window: Window, event: dict[str, Any]) -> _Packet:
     flow = window.flows.row(event["flow"], named=True)
-    ends = [("src", "src_port"), ("dst", "dst_port")]
-    (src, src_port), (dst, dst_port) = ((flow[a], flow[b]) for a, b in (ends if event["half"] == 0 else ends[::-1]))
-    family = "ipv6" if ":" in window.address(src) else "ip"
+    src, dst = (window.address(flow[side]) for side in (("src", "dst") if event["half"] == 0 else ("dst", "src")))
+    family = "ipv6" if ":" in src else "ip"
     layer = "tcp" if flow["protocol"] == 6 else "udp"
-    parts = [f"{layer}.srcport == {src_port}", f"{layer}.dstport == {dst_port}"]
+    own, other = ("srcport", "dstport") if event["half"] == 0 else ("dstport", "srcport")
+    addresses = [f"{family}.src == {src}", f"{family}.dst == {dst}"]
     if event["kind"] == "icmp-error":
         inner = "icmpv6" if family == "ipv6" else "icmp"
-        parts = [inner, f"{family}.src == {window.address(event['peer'])}", *parts]
-    else:
-        parts = [f"{family}.src == {window.address(src)}", f"{family}.dst == {window.address(dst)}", *parts]
-    if layer == "tcp":
-        parts.append(f"tcp.seq_raw == {event['seq']}")
-    return f"({' && '.join(parts)})"
+        addresses = [inner, f"{family}.src == {window.address(event['peer'])}", f"{family}.dst == {dst}"]
+    return _Packet(
+        (*addresses, f"{layer}.{other} == {flow['dst_port']}"),
+        f"{layer}.{own} {flow['src_port']}",
+        event["seq"] if layer == "tcp" else None,
+    )
+
+
+def _filter(packets: Sequence[_Packet]) -> str:
+    """Selects these packets: a term per stretch, with its ports and sequence numbers as sets."""
+    stretches: dict[tuple[str, ...], list[_Packet]] = {}
+    for packet in packets:
+        stretches.setdefault(packet.stretch, []).append(packet)
+    terms = []
+    for stretch, members in stretches.items():
+        field = members[0].client_port.split()[0]
+        parts = [*stretch, _among(field, (int(packet.client_port.split()[1]) for packet in members))]
+        numbers = [packet.seq for packet in members if packet.seq is not None]
+        if numbers:
+            parts.append(_among("tcp.seq_raw", numbers))
+        terms.append(f"({' && '.join(parts)})")
+    return " || ".join(terms)
+
+
+def _among(field: str, values: Iterable[int]) -> str:
+    listed = sorted(set(values))
+    return f"{field} == {listed[0]}" if len(listed) == 1 else f"{field} in {{{', '.join(map(str, listed))}}}"
 
 
 def tcpdump_line(hosts: Iterable[str], port: int | None, file: str) -> str:
