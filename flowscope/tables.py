@@ -193,5 +193,6 @@ PATHS: dict[str, str] = {
     "method": "what joined the legs: single, tuple, isn, shift, payload, proxy-protocol, proxy-request, timing",
     "confidence": "0 to 1",
     "ambiguous": "true when another join fits as well",
+    "requests": "requests that this pair of connections carried, null unless a proxy's requests joined them",
     "first_ns": "corrected time of the first packet",
 }

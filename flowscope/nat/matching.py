@@ -33,6 +33,7 @@ JOINS = {
     "margin": pl.Float64,
     "ambiguous": pl.Boolean,
     "method": pl.String,
+    "requests": pl.UInt32,
 }
 """Columns of :func:`join_legs`."""
 
@@ -242,4 +243,5 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         "margin",
         "ambiguous",
         pl.when("src_kept").then(pl.lit("tuple")).otherwise(pl.lit("isn")).alias("method"),
+        pl.lit(None, pl.UInt32).alias("requests"),
     )

@@ -40,42 +40,46 @@ def with_paths(
     paths = _outcomes(paths, chains, signs)
     paths = _roles(paths, addresses, topology)
     return (
-        paths.sort("first_ns", "client", "client_port", "last_leg")
-        .drop("last_leg")
+        paths.sort("first_ns", "client", "client_port", "chain")
+        .drop("chain")
         .with_row_index("path")
         .with_columns(pl.col("path").cast(pl.UInt64))
     )
 
 
 def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
-    """One row per path: ``last_leg``, ``legs`` (list in packet order), and the joins' sureness."""
+    """One row per path: ``chain`` (its number), ``legs`` (list in packet order), and the joins' sureness."""
     tied = joins.filter(pl.col("before").is_not_null())
     inner = tied["before"].implode()
-    chains = (
-        legs.filter(~pl.col("leg").is_in(inner))
-        .select(pl.col("leg").alias("last_leg"), pl.col("leg").alias("leg_0"))
-        .with_columns(bits=pl.lit(None, pl.Float64), method=pl.lit("single"))
+    chains = legs.filter(~pl.col("leg").is_in(inner)).select(leg_0="leg")
+    chains = chains.with_columns(
+        bits=pl.lit(None, pl.Float64), method=pl.lit("single"), requests=pl.lit(None, pl.UInt32)
     )
-    step = tied.select("leg", "before", pl.col("bits").alias("step_bits"), pl.col("method").alias("step_method"))
+    step = tied.select("leg", "before", step_bits="bits", step_method="method", step_requests="requests")
     depth = 0
     while tied.height and depth < _MOST_LEGS - 1:
+        # A leg with several predecessors (a proxy's shared connection) stands in a path with each of them.
         chains = chains.join(step, left_on=f"leg_{depth}", right_on="leg", how="left", maintain_order="left")
         depth += 1
         chains = chains.rename({"before": f"leg_{depth}"})
         # The path is as sure as its weakest join, and named after the join nearest to the client.
         chains = chains.with_columns(
-            bits=pl.min_horizontal("bits", "step_bits"), method=pl.coalesce("step_method", "method")
-        ).drop("step_bits", "step_method")
+            bits=pl.min_horizontal("bits", "step_bits"),
+            method=pl.coalesce("step_method", "method"),
+            requests=pl.coalesce("step_requests", "requests"),
+        ).drop("step_bits", "step_method", "step_requests")
         if not chains[f"leg_{depth}"].is_not_null().any():
             break
     names = [f"leg_{at}" for at in reversed(range(depth + 1))]
     unsure = joins.filter("ambiguous")["leg"].implode()
-    return chains.select(
-        "last_leg",
+    return chains.with_row_index("chain").select(
+        "chain",
         "method",
+        "requests",
+        last_leg="leg_0",
         legs=pl.concat_list(names).list.drop_nulls() if depth else pl.concat_list("leg_0"),
         confidence=pl.when(pl.col("bits").is_null()).then(1.0).otherwise((1 - (-pl.col("bits") / 4).exp()).round(4)),
-        ambiguous=pl.col("last_leg").is_in(unsure),
+        ambiguous=pl.col("leg_0").is_in(unsure),
     )
 
 
@@ -120,15 +124,15 @@ def _outcomes(paths: pl.DataFrame, chains: pl.DataFrame, signs: pl.DataFrame) ->
     if several.height:
         # What any leg of a path shows, the path shows.
         shown = (
-            several.select("last_leg", pl.col("legs").alias("leg"))
+            several.select("chain", pl.col("legs").alias("leg"))
             .explode("leg")
             .join(signs, "leg")
             .drop("leg")
-            .group_by("last_leg")
-            .agg(pl.exclude("last_leg").any())
+            .group_by("chain")
+            .agg(pl.exclude("chain").any())
         )
         names = [name for name in signs.columns if name != "leg"]
-        direct = direct.join(shown, "last_leg", how="left", suffix="_any", maintain_order="left").with_columns(
+        direct = direct.join(shown, "chain", how="left", suffix="_any", maintain_order="left").with_columns(
             pl.coalesce(f"{name}_any", name).alias(name) for name in names
         )
     tcp = pl.col("protocol") == _TCP
@@ -158,7 +162,7 @@ def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> 
     # A call to a known frontend that was seen on its first leg only: whoever served it is not in the captures.
     unseen = ~moved & at_frontend
     return paths.select(
-        "last_leg",
+        "chain",
         "protocol",
         "legs",
         pl.col("src").alias("client"),
@@ -173,5 +177,6 @@ def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> 
         method="method",
         confidence="confidence",
         ambiguous="ambiguous",
+        requests="requests",
         first_ns="at_ns",
     )

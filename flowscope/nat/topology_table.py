@@ -170,6 +170,10 @@ class TableReader:
     def _take(self, key: str, default: object, expected: Literal[""] | str = "") -> Any:
         self._known.append(key)
         if key not in self._content and default is REQUIRED:
+            # A slip in the key's own name is the likelier story than a key forgotten.
+            unknown = [one for one in self._content if one not in self._known]
+            for slip in difflib.get_close_matches(key, unknown, 1, 0.7):
+                raise TopologyError(self._file, self._dotted(slip), f"unknown key; did you mean {key!r}?")
             self.wrong(key, f"{expected}; the key is missing")
         return self._content.get(key, default)
 

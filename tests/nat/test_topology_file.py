@@ -128,3 +128,10 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         read_topology(tmp_path / "none.toml")
     with pytest.raises(TopologyError, match="cannot be read"):
         read_topology(tmp_path)
+
+
+def test_a_slip_in_a_required_key_is_named_as_the_slip(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('[[frontend]]\naddres = "10.0.0.100"\nport = 80\n')
+    with pytest.raises(TopologyError, match=r"frontend\[0\]\.addres: unknown key; did you mean 'address'"):
+        read_topology(file)
