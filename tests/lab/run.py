@@ -1,0 +1,130 @@
+"""Plays scenarios: ``python -m tests.lab.run [--seed N] [--out DIR] [--jobs N] [SCENARIO...]``; ``--list`` names them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.lab.check import Witness
+from tests.lab.plan import Plan
+from tests.lab.scenarios.index import load
+from tests.lab.stage import Stage
+from tests.lab.world import World, missing, sweep
+
+
+@dataclass
+class Outcome:
+    """What became of one scenario."""
+
+    name: str
+    seed: int
+    seconds: float = 0.0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    claims: int = 0
+    wrong: list[str] = field(default_factory=list)
+    error: str = ""
+    skipped: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it ran and its phenomenon was shown."""
+        return not self.error and not self.wrong
+
+
+def play(name: str, seed: int, out: Path) -> Outcome:
+    """Play one scenario into ``out/name`` and check it."""
+    scenario, outcome, begin = load()[name], Outcome(name, seed), time.time()
+    lacking = [tool for tool in scenario.needs if not shutil.which(tool)]
+    if lacking:
+        outcome.skipped = f"needs {', '.join(lacking)}"
+        return outcome
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    plan = Plan(seed * 100_000 + zlib.crc32(name.encode()) % 99_991, scenario.family)
+    try:
+        offloads = scenario.world.get("offloads", plan.rng.random() < 0.5)
+        form = plan.rng.choice(("us", "us", "ns", "ng", "us-be"))
+        with World(plan, **{**scenario.world, "offloads": offloads}) as world:
+            stage = Stage(name, plan, world, folder, form)
+            stage.description = (scenario.play.__doc__ or "").strip()
+            scenario.play(stage)
+        told = stage.finish()
+        outcome.verdicts = told["verdict_counts"]
+        if scenario.check:
+            witness = Witness(stage)
+            scenario.check(stage, witness)
+            outcome.claims, outcome.wrong = len(witness.claims), witness.wrong
+    except Exception:
+        outcome.error = traceback.format_exc()
+    outcome.seconds = round(time.time() - begin, 1)
+    return outcome
+
+
+def play_all(names: list[str], seed: int, out: Path, jobs: int) -> Iterator[Outcome]:
+    """Play scenarios side by side, the long ones first; yields each when it is done."""
+    sweep()
+    known = load()
+    names = sorted(names, key=lambda name: known[name].order)
+    with ProcessPoolExecutor(jobs) as pool:
+        for future in as_completed([pool.submit(play, name, seed, out) for name in names]):
+            yield future.result()
+
+
+def main() -> int:
+    """The command line; 1 when a scenario failed or its phenomenon could not be shown."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.run", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="SCENARIO")
+    parser.add_argument("--seed", type=int, help="addresses, ports and timings come from it (default: random)")
+    parser.add_argument("--out", type=Path, help="where to put the captures (default: a temporary folder)")
+    parser.add_argument("--jobs", type=int, default=3, help="worlds side by side (default 3)")
+    parser.add_argument("--list", action="store_true", help="name the scenarios")
+    options = parser.parse_args()
+    known = load()
+    if options.list:
+        for name, scenario in known.items():
+            print(f"{name:28s} {(scenario.play.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+    if unknown := [name for name in options.names if name not in known]:
+        parser.error(f"no scenario {unknown[0]}; --list names them")
+    if reason := missing():
+        print(f"skipped: {reason}", file=sys.stderr)
+        return 2
+    # A worker that is told to stop must leave its with blocks, or namespaces stay.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    seed = options.seed if options.seed is not None else random.randrange(10_000)
+    out = options.out or Path(tempfile.mkdtemp(prefix="flowscope-lab-"))
+    print(f"seed {seed}, into {out}")
+    begin, bad, rows = time.time(), 0, []
+    with contextlib.suppress(KeyboardInterrupt):
+        for outcome in play_all(options.names or list(known), seed, out, options.jobs):
+            bad += not outcome.good
+            rows.append(asdict(outcome))
+            word = "skip" if outcome.skipped else "ok" if outcome.good else "FAIL"
+            verdicts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(outcome.verdicts.items()))
+            print(
+                f"{word:4s} {outcome.name:28s} {outcome.seconds:5.1f} s  {outcome.claims} claims  {verdicts}{outcome.skipped}"
+            )
+            for line in (*outcome.wrong, *outcome.error.splitlines()[-12:]):
+                print(f"       {line}")
+            sys.stdout.flush()
+    (out / "outcomes.json").write_text(json.dumps(rows, indent=1))
+    print(f"{len(rows)} scenarios, {bad} failed, {time.time() - begin:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

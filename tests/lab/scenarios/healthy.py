@@ -1,0 +1,74 @@
+"""Traffic without a fault, in each way of translating."""
+
+from __future__ import annotations
+
+from tests.lab import nat
+from tests.lab.check import RST, SYN, Witness
+from tests.lab.scenarios.index import scenario
+from tests.lab.stage import Stage
+
+
+def all_fine(stage: Stage, see: Witness) -> None:
+    """Every call was answered, and every SYN of the clients is at a member."""
+    see.that("every call succeeded", see.verdicts("ok") == len(stage.connections) > 0)
+    see.that("no RST at the client", see.count("client", RST) == 0)
+    sent = {row[0] for row in see.rows("client", SYN, "tcp.seq_raw")}
+    come = {
+        row[0]
+        for member in stage.members
+        for row in see.rows(member.name, f"{SYN} && tcp.dstport=={stage.plan.data_port}", "tcp.seq_raw")
+    }
+    see.that("the members saw the clients' initial sequence numbers, all of them", sent == come)
+    see.that("the kernel tracked one translation per call", len(stage.moves) >= len(stage.connections))
+
+
+def port_kept(stage: Stage, see: Witness) -> None:
+    """Destination translation keeps the client's address and port."""
+    all_fine(stage, see)
+    see.that("client ports kept", all(c["client_leg"]["sport"] == c["server_leg"]["sport"] for c in stage.connections))
+
+
+def port_changed(stage: Stage, see: Witness) -> None:
+    """Full translation keeps neither."""
+    all_fine(stage, see)
+    first, last = stage.extra["ports"]
+    see.that("server legs come from the balancer's range", all(
+        c["server_leg"]["src"] == stage.plan.lb_in and first <= c["server_leg"]["sport"] <= last for c in stage.connections
+    ))  # fmt: skip
+
+
+def mixed(stage: Stage) -> list[dict[str, object]]:
+    """Short calls, kept connections and a few large bodies, from three client addresses."""
+    web, plan = stage.web, stage.plan
+    return [
+        stage.to(web, count=60, gap=0.02),
+        stage.to(web, plan.clients[1], count=30, gap=0.03, steps=[["get", 900], ["sleep", 0.05], ["get", 40]]),
+        stage.to(web, plan.clients[2], count=10, gap=0.1, steps=[["get", 60000, 0, "close"]]),
+        stage.to(web, plan.clients[0], count=10, gap=0.1, steps=[["get", 20, 0, "", 30000]]),
+    ]
+
+
+@scenario("healthy-dnat", port_kept)
+def healthy_dnat(stage: Stage) -> None:
+    """Destination translation with the client's address kept; probes, three clients, bodies larger than a segment."""
+    stage.balance()
+    stage.serve_pool()
+    stage.start()
+    stage.probe()
+    stage.call({"cli": mixed(stage)})
+    stage.stop()
+
+
+@scenario("healthy-full-nat", port_changed)
+def healthy_full_nat(stage: Stage) -> None:
+    """Destination and source translation: the legs share sequence numbers and bytes, not one address."""
+    first = stage.rng.randrange(10000, 30000)
+    stage.extra["ports"] = ports = (first, first + 9999)
+    stage.balance(
+        mode="dnat+snat", post=nat.snat(f"ip daddr {stage.plan.inside} ct status dnat", stage.plan.lb_in, ports, True)
+    )
+    stage.tables.snat(stage.plan.lb_in, ports, inside=False)
+    stage.serve_pool()
+    stage.start()
+    stage.call({"cli": mixed(stage)})
+    stage.stop()
