@@ -14,7 +14,7 @@ from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
 from flowscope.findings import Finding
 from flowscope.nat.clocks import clock_offsets, corrected
-from flowscope.nat.legs import leg_table, with_legs
+from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
@@ -91,6 +91,11 @@ def analyze(
     events = corrected(events, offsets, "time_ns", "at_ns")
     legs = leg_table(flows)
     joins = join_legs(legs, events, offsets, addresses, known)
+    astray = joins["turn"].drop_nulls().unique()
+    if astray.len():
+        flows = turn_legs(flows, astray)
+        events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
+        legs = leg_table(flows)
     paths = with_paths(flows, legs, joins, events, addresses, known).select(*PATHS)
 
     window = Window(

@@ -24,7 +24,8 @@ def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
         topology: knows which side of a flow without handshake is the balancer's.
 
     Returns:
-        The flows with ``leg`` (number, by first flow) and ``turned`` (true when fwd and rev were exchanged).
+        The flows with ``leg`` (number, by first flow), ``turned`` (true when fwd and rev were exchanged) and
+        ``oriented`` (how the leg's initiator is known: 0 by its SYN, 1 by its SYN-ACK, 2 by the topology, 3 not).
     """
     low, high = endpoint("src"), endpoint("dst")
     # Only what decides; the table is wide, and copies of all of it would cost more than the analysis.
@@ -55,7 +56,16 @@ def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
     oriented = _renumber(_orient(keyed, addresses, topology)).sort("flow")
     # The core hands flows over by number; sorting the wide table again would copy it.
     ordered = flows if flows["flow"].is_sorted() else flows.sort("flow")
-    return _turn(ordered.with_columns(oriented["leg"], oriented["turned"]))
+    return _turn(ordered.with_columns(oriented["leg"], oriented["turned"], oriented["oriented"]))
+
+
+def turn_legs(flows: pl.DataFrame, legs: pl.Series) -> pl.DataFrame:
+    """Exchanges the halves of all flows of these legs: their joins showed that they went the other way."""
+    if not legs.len():
+        return flows
+    turned = pl.col("leg").is_in(legs.implode())
+    flipped = _turn(flows.with_columns(_before=pl.col("turned"), turned=turned))
+    return flipped.with_columns(turned=pl.col("_before") ^ pl.col("turned")).drop("_before")
 
 
 def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
@@ -67,7 +77,7 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
     the first ISN that is known.
     """
     first = ("protocol", "src", "src_port", "dst", "dst_port")
-    known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window")
+    known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window", "oriented")
     upstream_first = pl.col("fwd_ttl_max").fill_null(0).cast(pl.Int16) * -1
     narrow = flows.select("leg", "flow", "at_ns", upstream_first.alias("_far"), *first, *known)
     if flows["leg"].n_unique() == flows.height:
@@ -152,11 +162,11 @@ def _orient(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) ->
         best = (
             ranked.sort("_rank", "first_ns", "flow")
             .unique("_leg", keep="first", maintain_order=True)
-            .select("_leg", pl.col("_initiator_low").alias("_decided"))
+            .select("_leg", pl.col("_initiator_low").alias("_decided"), oriented="_rank")
         )
         ranked = ranked.join(best, "_leg", how="left", maintain_order="left")
     else:
-        ranked = ranked.with_columns(_decided=pl.col("_initiator_low"))
+        ranked = ranked.with_columns(_decided=pl.col("_initiator_low"), oriented=pl.col("_rank"))
     return ranked.with_columns(turned=pl.col("upward") != pl.col("_decided")).drop(
         "_rank", "_initiator_low", "_decided"
     )

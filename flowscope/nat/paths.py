@@ -71,6 +71,10 @@ def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
         if not chains[f"leg_{depth}"].is_not_null().any():
             break
     names = [f"leg_{at}" for at in reversed(range(depth + 1))]
+    # Joins in a circle would leave their legs out; every leg stands in a path.
+    met = chains.select(pl.concat_list(names).list.drop_nulls().alias("leg")).explode("leg")["leg"].unique()
+    lost = legs.filter(~pl.col("leg").is_in(met.implode())).select(leg_0="leg", method=pl.lit("single"))
+    chains = pl.concat([chains, lost], how="diagonal")
     unsure = joins.filter("ambiguous")["leg"].implode()
     return chains.with_row_index("chain").select(
         "chain",
