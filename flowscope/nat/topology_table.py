@@ -48,6 +48,10 @@ class TableReader:
                 text = f"unknown key; {hint}known here: {', '.join(self._known)}"
                 raise TopologyError(self._file, self._dotted(shown), text)
 
+    def has(self, key: str) -> bool:
+        """True when the key is given."""
+        return key in self._content
+
     def tables(self, key: str) -> list[TableReader]:
         """An array of tables; empty when it is not given."""
         value = self._take(key, [])

@@ -1,37 +1,79 @@
 """Which paths are a balancer's probes.
 
 By source: the topology's, and the addresses that clouds document (they reach a member from nowhere else). By what the
-probe says of itself: Front Door's header, or a prober's user agent. A member's own calls to such an address (DNS,
-WireServer on 168.63.129.16) go the other way and are no probes.
+probe says of itself: Front Door's header, or a prober's user agent. Both are read from the profiles. A member's own
+calls to such an address (DNS, WireServer on 168.63.129.16) go the other way and are no probes.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import tomllib
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable
 
 import polars as pl
 
-from flowscope.nat.topology import Topology
+from flowscope.nat.profile import Policy
+from flowscope.nat.profile_file import load_profiles
+from flowscope.nat.topology import Network, Topology
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-@cache
-def _known() -> tuple[tuple[Network, ...], tuple[str, ...]]:
-    """Documented probe sources and beginnings of headers, from the data file beside this module."""
-    data = tomllib.loads(files("flowscope.probes").joinpath("probers.toml").read_text("utf-8"))
-    networks = tuple(ipaddress.ip_network(prefix) for one in data["prober"] for prefix in one.get("source", ()))
-    return networks, tuple(text for one in data["prober"] for text in one.get("header", ()))
+PROBES = {"path": pl.UInt64, "policy": pl.String}
+"""Columns of :func:`recognised`."""
 
 
 def probe_sources(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
     """Numbers of the addresses that probes come from, by the topology or by a cloud's documentation."""
-    given = [network for pool in topology.pools if pool.probe for network in pool.probe.source]
-    within = [_within(network) for network in (*given, *_known()[0])]
-    return addresses.filter(pl.any_horizontal(within))["address"]
+    return _among(
+        addresses, [*(network for network, _ in _given(topology)), *(network for network, _ in _documented())]
+    )
+
+
+def recognised(
+    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
+    """The paths that are probes, each with the policy of who sends them: columns as in :data:`PROBES`.
+
+    What the topology says of a source comes first, then its address, then what the probe says of itself.
+    """
+    found = [pl.DataFrame(schema=PROBES)]
+    for network, policy in (*_given(topology), *_documented()):
+        numbers = _among(addresses, [network])
+        if numbers.len():
+            found.append(_of_policy(paths.filter(pl.col("client").is_in(numbers.implode())), policy))
+    said = messages.filter(pl.col("kind") == "http-request").select("flow", header=pl.col("headers")).explode("header")
+    said = said.with_columns(pl.col("header").str.to_lowercase())
+    for profile in load_profiles():
+        words = profile.probe.header.value if profile.probe.header else ()
+        begins = [pl.col("header").str.starts_with(word) for word in words]
+        flowing = said.filter(pl.any_horizontal(pl.lit(value=False), *begins))
+        if flowing.height:
+            legs = flows.filter(pl.col("flow").is_in(flowing["flow"].implode()))["leg"].implode()
+            spoken = paths.filter(pl.col("legs").list.eval(pl.element().is_in(legs)).list.any())
+            found.append(_of_policy(spoken, profile.probe.policy))
+    return pl.concat(found).unique("path", keep="first", maintain_order=True)
+
+
+def probe_paths(
+    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
+) -> pl.Series:
+    """Numbers of the paths that are probes."""
+    return recognised(paths, addresses, messages, flows, topology)["path"]
+
+
+def _given(topology: Topology) -> list[tuple[Network, Policy]]:
+    probes = [pool.probe for pool in topology.pools if pool.probe]
+    return [(network, probe.policy) for probe in probes for network in probe.source]
+
+
+def _documented() -> list[tuple[Network, Policy]]:
+    probes = [profile.probe for profile in load_profiles()]
+    return [(network, probe.policy) for probe in probes if probe.source for network in probe.source.value]
+
+
+def _of_policy(paths: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    return paths.select(pl.col("path").cast(pl.UInt64), policy=pl.lit(policy))
+
+
+def _among(addresses: pl.DataFrame, networks: Iterable[Network]) -> pl.Series:
+    return addresses.filter(pl.any_horizontal(pl.lit(value=False), *map(_within, networks)))["address"]
 
 
 def _within(network: Network) -> pl.Expr:
@@ -44,18 +86,3 @@ def _within(network: Network) -> pl.Expr:
     return pl.all_horizontal(
         (pl.col(name) & pl.lit(part, pl.UInt64)) == pl.lit(value, pl.UInt64) for name, part, value in halves
     )
-
-
-def probe_paths(
-    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
-) -> pl.Series:
-    """Numbers of the paths that are probes."""
-    by_source = paths.filter(pl.col("client").is_in(probe_sources(addresses, topology).implode()))["path"]
-    said = messages.filter(pl.col("kind") == "http-request").select("flow", pl.col("headers").alias("header"))
-    header = pl.col("header").str.to_lowercase()
-    said = said.explode("header").filter(pl.any_horizontal(header.str.starts_with(word) for word in _known()[1]))
-    if not said.height:
-        return by_source
-    legs = flows.filter(pl.col("flow").is_in(said["flow"].implode()))["leg"].implode()
-    by_word = paths.filter(pl.col("legs").list.eval(pl.element().is_in(legs)).list.any())["path"]
-    return pl.concat([by_source, by_word]).unique()
