@@ -84,7 +84,8 @@ def _endpoints(flows: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.len().alias("flows"), *bits, pl.col("ttl_min").min(), pl.col("ttl_max").max())
     )
     total = plain.group_by("point").agg(pl.len().alias("all"))
-    return grouped.join(total, "point")
+    spread = grouped.group_by("address").agg(pl.col("point").n_unique().alias("points"))
+    return grouped.join(total, "point").join(spread, "address")
 
 
 def _of_node(node: str | None, number: dict[str, int], topology: Topology) -> tuple[frozenset[int], bool]:
@@ -109,4 +110,6 @@ def _by_ttl(here: pl.DataFrame) -> frozenset[int]:
         pl.col("ttl_min") == pl.col("ttl_max"),
         pl.col("ttl_max").is_in(_INITIAL_TTLS),
     )
-    return frozenset(central["address"]) if central.height == 1 else frozenset()
+    # Two hosts may talk to one another only, a prober and its member: the one that other points do not see is here.
+    fewest = central.filter(pl.col("points") == pl.col("points").min())
+    return frozenset(fewest["address"]) if fewest.height == 1 else frozenset()

@@ -69,10 +69,12 @@ class Stage:
         """Do without some points."""
         self.taps = [tap for tap in self.taps if tap.name not in names]
 
-    def balance(self, *targets: nat.Target, mode: str = "dnat", post: str = "", listed: bool = True) -> None:
+    def balance(
+        self, *targets: nat.Target, mode: str = "dnat", post: str = "", extra: str = "", listed: bool = True
+    ) -> None:
         """Load the balancer's translations and, unless told otherwise, list its frontends in the topology."""
         targets = targets or (self.web,)
-        self.world.nft("lb", nat.dnat(targets, post))
+        self.world.nft("lb", nat.dnat(targets, post, extra))
         if listed:
             for number, target in enumerate(targets):
                 self.tables.frontend(f"web{number + 1}" if number else "web", target, mode)

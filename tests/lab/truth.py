@@ -66,7 +66,7 @@ def _record(
     named.update({f"server_leg{n}": one for n, one in enumerate(more, 2)})
     record = {
         "id": row["id"], "client_leg": leg(key), "server_leg": leg(first),
-        "backend": first and members.get(first[2], "internet"), "verdict": "", "client_result": row["client_result"],
+        "backend": first and (members.get(first[2]) or next(iter(row["members"]), None) or "internet"), "verdict": "", "client_result": row["client_result"],
         "phase": row["phase"], "isn_client": isn, "isn_server": isn_server, "t_syn": row["t_syn"],
         "t_end": row["t_end"], "http_status": row["http_status"], "bytes": row["bytes"],
         "requests_ok": row["requests_ok"], "tag": row["tag"], "seen": _seen(points, named, start, end),

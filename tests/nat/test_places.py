@@ -59,3 +59,14 @@ def test_the_topology_wins(tmp_path: Path) -> None:
     wire = Wire()
     accept(wire, [Hop("x", (CLIENT, 1), (MEMBER, 80), 60, reply_ttl=60)])
     assert hosts(wire, tmp_path, str(topology)) == {"x": ({MEMBER}, True)}
+
+
+def test_of_two_hosts_that_talk_to_one_another_only_the_one_no_other_point_sees_is_here(tmp_path: Path) -> None:
+    wire, prober = Wire(), "168.63.129.16"
+    for at, (point, member) in enumerate((("x", MEMBER), ("y", "10.1.0.5"))):
+        accept(wire, [Hop(point, (prober, 1000 + at), (member, 80), 64)], T0, isn=at * 1000, answer=7)
+    assert hosts(wire, tmp_path) == {"x": ({MEMBER}, False), "y": ({"10.1.0.5"}, False)}
+    (tmp_path / "alone").mkdir()
+    alone = Wire()
+    accept(alone, [Hop("x", (prober, 1000), (MEMBER, 80), 64)])
+    assert hosts(alone, tmp_path / "alone") == {"x": (set(), False)}

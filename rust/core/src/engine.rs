@@ -5,8 +5,9 @@ use crate::container::{Frame, Interface, Reader};
 use crate::decode::decode;
 use crate::decode::packet::{Outcome, Packet};
 use crate::flow::events::FrameRef;
-use crate::flow::tracker::{Options, Tracker};
+use crate::flow::tracker::{Addresses, Options, Tracker};
 use crate::issue::{Issue, Issues};
+use crate::table::flows::Look;
 use crate::table::points::{Point, Truncated};
 use crate::table::{Tables, addresses, events, flows, issues, messages, points};
 
@@ -166,35 +167,23 @@ impl Engine {
         }
         self.sink.tracker.end_messages();
         let tables = self.tables(false);
-        self.sink.tracker.clear();
+        self.sink.tracker.addresses = Addresses::default();
         tables
     }
 
     fn tables(&mut self, open: bool) -> Tables {
-        let community = self.sink.settings.community_id;
         let tracker = &mut self.sink.tracker;
-        let changed = tracker.take_changed();
-        let numbers: Vec<[u32; 2]> = changed
-            .iter()
-            .map(|&index| tracker.flow(index).endpoints().map(|endpoint| endpoint.0))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|ends| ends.map(|end| tracker.addresses.number(end)))
-            .collect();
-        let events = events::table(tracker.events.take());
-        let messages = messages::table(std::mem::take(&mut tracker.messages));
-        let rows: Vec<flows::Row<'_>> = changed
-            .iter()
-            .zip(&numbers)
-            .map(|(&index, &[src, dst])| {
-                let flow = tracker.flow(index);
-                flows::Row { flow, src, dst, open: open && !flow.history.closed() }
-            })
-            .collect();
+        let ends = tracker.changed_ends();
+        let mut flows = flows::columns(ends, Look { open, community_id: self.sink.settings.community_id });
+        if open {
+            tracker.write_changed(|run| flows.fill(run));
+        } else {
+            tracker.write_last(|run| flows.fill(run));
+        }
         Tables {
-            flows: flows::table(&rows, community),
-            events,
-            messages,
+            flows: flows.finish(),
+            events: events::table(tracker.events.take()),
+            messages: messages::table(std::mem::take(&mut tracker.messages)),
             issues: issues::table(&std::mem::take(&mut self.issues)),
             addresses: addresses::table(&tracker.addresses.list),
             points: points::table(&self.sink.points),

@@ -170,34 +170,34 @@ impl Tracker {
         self.events.add(event, &mut flow.event_counts);
     }
 
-    /// Every flow, by first packet.
-    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.blocks.iter().flatten()
-    }
-
-    /// Forgets all flows and starts numbering anew.
-    pub fn clear(&mut self) {
-        self.count = 0;
-        self.newest = HashTable::new();
-        self.blocks = Vec::new();
-        self.addresses = Addresses::default();
-    }
-
-    /// Flows changed since they were last taken; they are marked unchanged.
-    pub fn take_changed(&mut self) -> Vec<usize> {
-        let mut changed = Vec::new();
-        for (index, flow) in self.blocks.iter_mut().flatten().enumerate() {
-            if flow.changed {
-                flow.changed = false;
-                changed.push(index);
+    /// Address numbers of initiator and responder of every flow that changed since it was last written.
+    pub fn changed_ends(&mut self) -> [Vec<u32>; 2] {
+        let mut ends = [Vec::with_capacity(self.count), Vec::with_capacity(self.count)];
+        for flow in self.blocks.iter().flatten().filter(|flow| flow.changed) {
+            for (numbers, (address, _)) in ends.iter_mut().zip(flow.endpoints()) {
+                numbers.push(self.addresses.number(address));
             }
         }
-        changed
+        ends
     }
 
-    /// The flow with this index.
-    pub fn flow(&self, index: usize) -> &Flow {
-        &self.blocks[index / BLOCK][index % BLOCK]
+    /// Hands every run of changed flows to `write`; they are unchanged then.
+    pub fn write_changed(&mut self, mut write: impl FnMut(&[Flow])) {
+        for block in &mut self.blocks {
+            for run in block.chunk_by_mut(|a, b| a.changed == b.changed).filter(|run| run[0].changed) {
+                write(run);
+                run.iter_mut().for_each(|flow| flow.changed = false);
+            }
+        }
+    }
+
+    /// The same for the last time: every flow is forgotten once it is written, so that its memory serves the rows.
+    pub fn write_last(&mut self, mut write: impl FnMut(&[Flow])) {
+        self.newest = HashTable::new();
+        self.count = 0;
+        for block in std::mem::take(&mut self.blocks) {
+            block.chunk_by(|a, b| a.changed == b.changed).filter(|run| run[0].changed).for_each(&mut write);
+        }
     }
 
     /// Ends the messages that are still being read.

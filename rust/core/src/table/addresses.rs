@@ -15,7 +15,7 @@ pub fn address(bytes: [u8; 16]) -> IpAddr {
 /// The table of these addresses; a row's position is its number.
 pub fn table(list: &[[u8; 16]]) -> RecordBatch {
     let rows: Vec<(u32, [u8; 16])> = (0u32..).zip(list.iter().copied()).collect();
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(rows.len());
     columns.plain::<UInt32Type>("address", |row: &(u32, [u8; 16])| row.0);
     columns.made_text("text", |row| Some(address(row.1).to_string()));
     columns.plain::<UInt8Type>("ip_version", |row| if address(row.1).is_ipv4() { 4 } else { 6 });

@@ -1,21 +1,66 @@
 //! Columns filled from rows: one line of code per column, one pass over memory per block of rows.
+//!
+//! A column that is zero, or null, in every row takes no memory: all such columns of a table share one buffer.
+//! Most counters of trouble are like that, and untouched pages are the cheapest ones.
 
 use std::sync::Arc;
 
-use arrow_array::builder::{PrimitiveBuilder, StringViewBuilder};
+use arrow_array::builder::StringViewBuilder;
 use arrow_array::types::ArrowPrimitiveType;
-use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, RecordBatch};
+use arrow_array::{ArrayRef, ArrowNativeTypeOp, BooleanArray, PrimitiveArray, RecordBatch, StringViewArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema};
 
 /// Rows handled together, so that they are still in the cache when the last column reads them.
-const BLOCK: usize = 512;
+const BLOCK: usize = 64;
+
+/// Which rows of the table a column is asked to read.
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    /// Rows of the whole table.
+    total: usize,
+}
 
 /// A column that takes its values from rows of type `R`.
-pub trait Column<R> {
-    /// Makes room for so many rows.
-    fn reserve(&mut self, rows: usize);
-    fn fill(&mut self, rows: &[R]);
-    fn finish(self: Box<Self>) -> (Field, ArrayRef);
+trait Column<R> {
+    fn fill(&mut self, rows: &[R], place: Place);
+    /// `zeros` has 16 bytes for each of `total` rows.
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef);
+}
+
+/// One bit per row; empty until the first is set.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn fill(&mut self, rows: usize, place: Place, mut bit: impl FnMut(usize) -> bool) {
+        if self.0.is_empty() {
+            self.0 = vec![0; place.total.div_ceil(64)];
+        }
+        let mut row = 0;
+        while row < rows {
+            let shift = (place.at + row) % 64;
+            let upto = rows.min(row + 64 - shift);
+            let word = (row..upto).fold(0, |word, at| word | u64::from(bit(at)) << (at - row));
+            self.0[(place.at + row) / 64] |= word << shift;
+            row = upto;
+        }
+    }
+
+    fn finish(self, total: usize, zeros: &Buffer) -> BooleanBuffer {
+        let bits = if self.0.is_empty() { zeros.clone() } else { self.0.into() };
+        BooleanBuffer::new(bits, 0, total)
+    }
+}
+
+/// The validity of a column; None when every row has a value.
+fn nulls(valid: Bits, total: usize, zeros: &Buffer) -> Option<NullBuffer> {
+    Some(NullBuffer::new(valid.finish(total, zeros))).filter(|nulls| nulls.null_count() > 0)
+}
+
+fn numbers<T: ArrowPrimitiveType>(values: Vec<T::Native>, total: usize, zeros: &Buffer) -> ScalarBuffer<T::Native> {
+    if values.is_empty() { ScalarBuffer::new(zeros.clone(), 0, total) } else { values.into() }
 }
 
 struct Plain<T: ArrowPrimitiveType, F> {
@@ -25,96 +70,131 @@ struct Plain<T: ArrowPrimitiveType, F> {
 }
 
 impl<R, T: ArrowPrimitiveType, F: Fn(&R) -> T::Native> Column<R> for Plain<T, F> {
-    fn reserve(&mut self, rows: usize) {
-        self.values.reserve_exact(rows);
+    fn fill(&mut self, rows: &[R], place: Place) {
+        if self.values.is_empty() {
+            if rows.iter().all(|row| (self.read)(row).is_zero()) {
+                return;
+            }
+            self.values = vec![T::Native::default(); place.total];
+        }
+        for (value, row) in self.values[place.at..].iter_mut().zip(rows) {
+            *value = (self.read)(row);
+        }
     }
 
-    fn fill(&mut self, rows: &[R]) {
-        self.values.extend(rows.iter().map(&self.read));
-    }
-
-    fn finish(self: Box<Self>) -> (Field, ArrayRef) {
-        let array = PrimitiveArray::<T>::new(self.values.into(), None);
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        let array = PrimitiveArray::<T>::new(numbers::<T>(self.values, total, zeros), None);
         (Field::new(self.name, T::DATA_TYPE, false), Arc::new(array))
     }
 }
 
 struct Nullable<T: ArrowPrimitiveType, F> {
     name: String,
-    values: PrimitiveBuilder<T>,
+    values: Vec<T::Native>,
+    valid: Bits,
     read: F,
 }
 
 impl<R, T: ArrowPrimitiveType, F: Fn(&R) -> Option<T::Native>> Column<R> for Nullable<T, F> {
-    fn reserve(&mut self, rows: usize) {
-        self.values = PrimitiveBuilder::with_capacity(rows);
-    }
-
-    fn fill(&mut self, rows: &[R]) {
-        for row in rows {
-            self.values.append_option((self.read)(row));
+    fn fill(&mut self, rows: &[R], place: Place) {
+        if self.values.is_empty() {
+            if rows.iter().all(|row| (self.read)(row).is_none()) {
+                return;
+            }
+            self.values = vec![T::Native::default(); place.total];
         }
+        let values = &mut self.values[place.at..place.at + rows.len()];
+        self.valid.fill(rows.len(), place, |at| {
+            let value = (self.read)(&rows[at]);
+            values[at] = value.unwrap_or_default();
+            value.is_some()
+        });
     }
 
-    fn finish(mut self: Box<Self>) -> (Field, ArrayRef) {
-        (Field::new(self.name, T::DATA_TYPE, true), Arc::new(self.values.finish()))
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        let valid = nulls(self.valid, total, zeros);
+        let array = PrimitiveArray::<T>::new(numbers::<T>(self.values, total, zeros), valid);
+        (Field::new(self.name, T::DATA_TYPE, true), Arc::new(array))
     }
 }
 
 struct Flag<F> {
     name: String,
-    values: Vec<bool>,
+    values: Bits,
     read: F,
 }
 
 impl<R, F: Fn(&R) -> bool> Column<R> for Flag<F> {
-    fn reserve(&mut self, rows: usize) {
-        self.values.reserve_exact(rows);
+    fn fill(&mut self, rows: &[R], place: Place) {
+        self.values.fill(rows.len(), place, |at| (self.read)(&rows[at]));
     }
 
-    fn fill(&mut self, rows: &[R]) {
-        self.values.extend(rows.iter().map(&self.read));
-    }
-
-    fn finish(self: Box<Self>) -> (Field, ArrayRef) {
-        (Field::new(self.name, DataType::Boolean, false), Arc::new(BooleanArray::from(self.values)))
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        let array = BooleanArray::new(self.values.finish(total, zeros), None);
+        (Field::new(self.name, DataType::Boolean, false), Arc::new(array))
     }
 }
 
 struct Text<F> {
     name: String,
-    values: StringViewBuilder,
+    /// None until there is a text.
+    values: Option<StringViewBuilder>,
     append: F,
 }
 
-impl<R, F: Fn(&R, &mut StringViewBuilder)> Column<R> for Text<F> {
-    fn reserve(&mut self, rows: usize) {
-        self.values = StringViewBuilder::with_capacity(rows);
-    }
-
-    fn fill(&mut self, rows: &[R]) {
+impl<R, F: Fn(&R, &mut StringViewBuilder) -> bool> Column<R> for Text<F> {
+    fn fill(&mut self, rows: &[R], place: Place) {
+        if self.values.is_none() {
+            let mut first = StringViewBuilder::new();
+            if rows.iter().filter(|row| (self.append)(row, &mut first)).count() == 0 {
+                return;
+            }
+        }
+        let values = self.values.get_or_insert_with(|| {
+            let mut values = StringViewBuilder::with_capacity(place.total);
+            (0..place.at).for_each(|_| values.append_null());
+            values
+        });
         for row in rows {
-            (self.append)(row, &mut self.values);
+            (self.append)(row, values);
         }
     }
 
-    fn finish(mut self: Box<Self>) -> (Field, ArrayRef) {
-        (Field::new(self.name, DataType::Utf8View, true), Arc::new(self.values.finish()))
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        let array = match self.values {
+            Some(mut values) => values.finish(),
+            None => {
+                let views = ScalarBuffer::new(zeros.clone(), 0, total);
+                StringViewArray::new(views, [], nulls(Bits::default(), total, zeros))
+            }
+        };
+        (Field::new(self.name, DataType::Utf8View, true), Arc::new(array))
+    }
+}
+
+/// A column whose values are there already.
+struct Ready(Field, ArrayRef);
+
+impl<R> Column<R> for Ready {
+    fn fill(&mut self, _: &[R], _: Place) {}
+
+    fn finish(self: Box<Self>, _: usize, _: &Buffer) -> (Field, ArrayRef) {
+        (self.0, self.1)
     }
 }
 
 /// The columns of one table, in order.
 pub struct Columns<'a, R> {
     columns: Vec<Box<dyn Column<R> + 'a>>,
-}
-
-impl<'a, R: 'a> Default for Columns<'a, R> {
-    fn default() -> Self {
-        Columns { columns: Vec::new() }
-    }
+    place: Place,
 }
 
 impl<'a, R: 'a> Columns<'a, R> {
+    /// The columns of a table that will have so many rows.
+    pub fn new(total: usize) -> Self {
+        Columns { columns: Vec::new(), place: Place { at: 0, total } }
+    }
+
     /// A number in every row.
     pub fn plain<T: ArrowPrimitiveType>(&mut self, name: impl Into<String>, read: impl Fn(&R) -> T::Native + 'a) {
         self.columns.push(Box::new(Plain::<T, _> { name: name.into(), values: Vec::new(), read }));
@@ -126,37 +206,62 @@ impl<'a, R: 'a> Columns<'a, R> {
         name: impl Into<String>,
         read: impl Fn(&R) -> Option<T::Native> + 'a,
     ) {
-        self.columns.push(Box::new(Nullable::<T, _> { name: name.into(), values: PrimitiveBuilder::new(), read }));
+        let column = Nullable::<T, _> { name: name.into(), values: Vec::new(), valid: Bits::default(), read };
+        self.columns.push(Box::new(column));
+    }
+
+    /// Numbers that were found before; one per row.
+    pub fn ready<T: ArrowPrimitiveType>(&mut self, name: impl Into<String>, values: Vec<T::Native>) {
+        let array = PrimitiveArray::<T>::new(values.into(), None);
+        self.columns.push(Box::new(Ready(Field::new(name, T::DATA_TYPE, false), Arc::new(array))));
     }
 
     pub fn flag(&mut self, name: impl Into<String>, read: impl Fn(&R) -> bool + 'a) {
-        self.columns.push(Box::new(Flag { name: name.into(), values: Vec::new(), read }));
+        self.columns.push(Box::new(Flag { name: name.into(), values: Bits::default(), read }));
     }
 
     /// Text, or null; borrowed from the row.
     pub fn text(&mut self, name: impl Into<String>, read: impl for<'r> Fn(&'r R) -> Option<&'r str> + 'a) {
-        let append = move |row: &R, values: &mut StringViewBuilder| values.append_option(read(row));
-        self.columns.push(Box::new(Text { name: name.into(), values: StringViewBuilder::new(), append }));
+        let append = move |row: &R, values: &mut StringViewBuilder| {
+            let text = read(row);
+            values.append_option(text);
+            text.is_some()
+        };
+        self.columns.push(Box::new(Text { name: name.into(), values: None, append }));
     }
 
     /// Text that has to be made, or null.
     pub fn made_text(&mut self, name: impl Into<String>, read: impl Fn(&R) -> Option<String> + 'a) {
-        let append = move |row: &R, values: &mut StringViewBuilder| values.append_option(read(row));
-        self.columns.push(Box::new(Text { name: name.into(), values: StringViewBuilder::new(), append }));
+        let append = move |row: &R, values: &mut StringViewBuilder| {
+            let text = read(row);
+            values.append_option(text.as_deref());
+            text.is_some()
+        };
+        self.columns.push(Box::new(Text { name: name.into(), values: None, append }));
+    }
+
+    /// Reads the next rows.
+    pub fn fill(&mut self, rows: &[R]) {
+        for block in rows.chunks(BLOCK) {
+            for column in &mut self.columns {
+                column.fill(block, self.place);
+            }
+            self.place.at += block.len();
+        }
+    }
+
+    /// The table, once all rows were read.
+    pub fn finish(self) -> RecordBatch {
+        let total = self.place.total;
+        let zeros = Buffer::from(vec![0u128; total]);
+        let (fields, arrays) = self.columns.into_iter().map(|column| column.finish(total, &zeros)).unzip();
+        batch(fields, arrays)
     }
 
     /// Reads all rows and makes the table.
     pub fn table(mut self, rows: &[R]) -> RecordBatch {
-        for column in &mut self.columns {
-            column.reserve(rows.len());
-        }
-        for block in rows.chunks(BLOCK) {
-            for column in &mut self.columns {
-                column.fill(block);
-            }
-        }
-        let (fields, arrays) = self.columns.into_iter().map(|column| column.finish()).unzip();
-        batch(fields, arrays)
+        self.fill(rows);
+        self.finish()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::issue::Issue;
 
 /// The table of these issues.
 pub fn table(issues: &[Issue]) -> RecordBatch {
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(issues.len());
     columns.plain::<UInt32Type>("capture", |issue: &Issue| issue.capture);
     columns.text("kind", |issue| Some(issue.kind));
     columns.plain::<UInt64Type>("frame", |issue| issue.frame);

@@ -12,7 +12,7 @@ use crate::flow::tracker::FlowMessage;
 
 /// The table of these messages.
 pub fn table(rows: Vec<FlowMessage>) -> RecordBatch {
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(rows.len());
     columns.plain::<UInt64Type>("flow", |row: &FlowMessage| row.flow);
     columns.plain::<UInt8Type>("half", |row| row.half);
     columns.text("kind", |row| Some(row.message.kind));

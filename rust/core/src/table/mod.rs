@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod column;
 pub mod events;
 pub mod flows;
+mod halves;
 pub mod issues;
 pub mod messages;
 pub mod points;

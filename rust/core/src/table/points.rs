@@ -35,7 +35,7 @@ pub struct Truncated {
 /// The table of these points; a row's position is its number.
 pub fn table(points: &[Point]) -> RecordBatch {
     let rows: Vec<(u32, &Point)> = (0u32..).zip(points).collect();
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(rows.len());
     columns.plain::<UInt32Type>("point", |row: &(u32, &Point)| row.0);
     columns.plain::<UInt32Type>("ring", |row| row.1.ring);
     columns.plain::<UInt32Type>("interface", |row| row.1.interface);
