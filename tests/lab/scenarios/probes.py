@@ -1,0 +1,195 @@
+"""Health probes that fail, and what the balancer's policy makes of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.lab.check import RST, SYN, SYN_ACK, Witness
+from tests.lab.nat import drop
+from tests.lab.plan import Member, endpoint
+from tests.lab.scenarios.index import scenario
+from tests.lab.stage import Stage
+
+Script = list[tuple[float, str]]
+RULES = {"unhealthy_threshold": 2, "healthy_threshold": 2}
+
+
+def play(stage: Stage, scripts: dict[str, Script], policy: str, seconds: float, **more: Any) -> None:
+    """Calls while members' health follows scripts of (second, state)."""
+    stage.balance()
+    stage.t0 = time.time() + 1.2
+    stage.extra["probe_script"] = scripts
+    stage.serve_pool(health={name: {"script": script} for name, script in scripts.items()})
+    stage.start()
+    stage.probe(policy, **(RULES if policy != "front-door" else {"sample_size": 4, "successful_samples": 3}) | more)
+    stage.call({"cli": [stage.to(stage.web, count=int(seconds / 0.08), gap=0.08)]})
+    stage.stop()
+
+
+def failing(stage: Stage, member: Member, how: str, **details: Any) -> None:
+    """The finding about the probes, and the one that people act on."""
+    stage.expect("probe-failing", stage.probed_at(member), backend=member.name, how=how, **details)
+    stage.expect("member-out-of-rotation", member.name, also=[member.address], since="2nd failed probe")
+
+
+def events(stage: Stage, **wanted: object) -> list[dict[str, Any]]:
+    """The prober's own log, filtered."""
+    return [e for e in stage.extra["pool_events"] if all(e.get(key) == value for key, value in wanted.items())]
+
+
+def went_down(stage: Stage, see: Witness, served: bool = True) -> None:
+    """Each scripted member was taken out, got no new flow meanwhile, and answered as scripted."""
+    for name, script in stage.extra["probe_script"].items():
+        down = [e["t"] for e in events(stage, event="state", target=name, up=False)]
+        up = [e["t"] for e in events(stage, event="state", target=name, up=True)] or [float("inf")]
+        see.that(f"{name} went down", down)
+        if down and served:
+            new = [
+                float(row[0])
+                for row in see.rows(name, f"{SYN} && tcp.dstport=={stage.plan.data_port}", "frame.time_epoch")
+            ]
+            see.that(
+                f"{name} got no new flow while it was down", not [t for t in new if down[0] + 0.1 < t < up[0] - 0.01]
+            )
+        states = {state.partition(":")[0] for _, state in script} - {"200"}
+        probed = f"tcp.port=={stage.plan.probe_port}"
+        for state in states:
+            shown = {
+                "hang": lambda n=name: (
+                    see.count(n, f"{probed} && http.request") > see.count(n, f"{probed} && http.response")
+                ),
+                "slow": lambda n=name: see.count(n, f"{probed} && http.request") > 0,
+                "refuse": lambda n=name: see.count(n, f"{probed} && {RST} && tcp.seq_raw==0") > 1,
+                "garbage": lambda n=name: see.count(n, f'{probed} && tcp.payload contains "not http"') > 0,
+            }.get(state, lambda n=name, s=state: see.count(n, f"{probed} && http.response.code=={s}") > 1)
+            see.that(f"{name} answers probes with {state}", shown())
+        see.that(
+            f"data of {name} was never refused", see.count(name, f"{RST} && tcp.srcport=={stage.plan.data_port}") == 0
+        )
+
+
+def served_throughout(stage: Stage, see: Witness) -> None:
+    """Members went down one by one, and no client noticed."""
+    went_down(stage, see)
+    see.that("every call succeeded", see.verdicts("ok") == len(stage.connections))
+
+
+@scenario("probes-failing", served_throughout, order=1)
+def probes_failing(stage: Stage) -> None:
+    """One member after the other fails its probes: a status, no answer, a refusal; the others serve."""
+    a, b, c = stage.rng.sample(stage.members, 3)
+    status = stage.rng.choice(("503", "500", "404"))
+    play(stage, {
+        a.name: [(0, "200"), (0.5, status), (2.5, "200")], b.name: [(0, "200"), (3.8, "hang"), (5.8, "200")],
+        c.name: [(0, "200"), (7.4, "refuse")],
+    }, "azure-lb", 10.5)  # fmt: skip
+    failing(stage, a, "status", status=int(status))
+    failing(stage, b, "timeout")
+    failing(stage, c, "refused")
+
+
+@scenario("probes-slow", served_throughout)
+def probes_slow(stage: Stage) -> None:
+    """A generic policy: one member answers its probes too late, another wants a login."""
+    a, b = stage.rng.sample(stage.members, 2)
+    play(stage, {a.name: [(0, "200"), (0.8, "slow:0.7")], b.name: [(0, "200"), (2.5, "401")]}, "generic", 6)
+    failing(stage, a, "slow")
+    failing(stage, b, "auth", status=401)
+
+
+@scenario("probes-redirect", served_throughout)
+def probes_redirect(stage: Stage) -> None:
+    """One member redirects its probes, another does not speak HTTP."""
+    a, b = stage.rng.sample(stage.members, 2)
+    play(stage, {a.name: [(0, "200"), (0.8, "301")], b.name: [(0, "200"), (2.5, "garbage")]}, "azure-lb", 6)
+    failing(stage, a, "redirect", status=301)
+    failing(stage, b, "invalid")
+
+
+def shut(stage: Stage, see: Witness) -> None:
+    """With no member left, SYNs die at the balancer."""
+    went_down(stage, see, served=False)
+    closed = [e["t"] for e in events(stage, event="pool", note="fail-closed")]
+    see.that("the pool was empty for a time", closed)
+    see.that("calls failed then", see.verdicts("no_backend_available") > 3)
+    gone = {c["isn_client"] for c in stage.connections if c["verdict"] == "no_backend_available"}
+    inside = {int(row[0]) for row in see.rows("lb_in", SYN, "tcp.seq_raw")}
+    see.that("their SYNs never went inside", not gone & inside)
+
+
+@scenario("probes-all-down-closed", shut, order=1)
+def probes_all_down_closed(stage: Stage) -> None:
+    """All members fail at once, and the policy fails closed: clients' SYNs stay unanswered until members are back."""
+    a, b, c = stage.members
+    play(stage, {
+        a.name: [(0, "200"), (1, "503"), (6, "200")], b.name: [(0, "200"), (1.2, "hang"), (6, "200")],
+        c.name: [(0, "200"), (1.4, "503"), (6, "200")],
+    }, "azure-lb", 8.5)  # fmt: skip
+    for member, how in ((a, "status"), (b, "timeout"), (c, "status")):
+        stage.expect("probe-failing", stage.probed_at(member), backend=member.name, how=how)
+    stage.allow("member-out-of-rotation")
+    front = endpoint(stage.plan.vip, stage.plan.frontend_port)
+    stage.expect("all-members-down", "web", then="fail-closed", also=[front])
+    stage.expect("frontend-unanswered", front)
+    stage.judge(lambda c: "no_backend_available" if c["server_leg"] is None else None)
+
+
+def spread(stage: Stage, see: Witness) -> None:
+    """With no member up, all are used, and no call fails."""
+    went_down(stage, see, served=False)
+    see.that("the pool was opened", events(stage, event="pool", note="fail-open"))
+    see.that("every call succeeded", see.verdicts("ok") == len(stage.connections))
+
+
+@scenario("probes-all-down-open", spread, order=1)
+def probes_all_down_open(stage: Stage) -> None:
+    """All members fail at once, and the policy fails open: all count as up, and every call succeeds."""
+    play(stage, {m.name: [(0, "200"), (0.8 + 0.2 * n, "503")] for n, m in enumerate(stage.members)}, "front-door", 7)
+    for member in stage.members:
+        stage.expect("probe-failing", stage.probed_at(member), backend=member.name, how="status", status=503)
+    stage.allow("member-out-of-rotation")
+    stage.expect("all-members-down", "web", then="fail-open", also=[endpoint(stage.plan.vip, stage.plan.frontend_port)])
+
+
+def probes_lost(stage: Stage, see: Witness) -> None:
+    """Probes of one member stay without an answer; clients are served by the others."""
+    name, at_member = stage.extra["blocked"], stage.extra["at_member"]
+    member = next(m for m in stage.members if m.name == name)
+    to = f"{SYN} && ip.dst=={member.address} && tcp.dstport=={stage.plan.probe_port}"
+    see.that("probes leave the balancer", see.count("lb_in", to) > 4)
+    see.that("and arrive only when the member itself drops them", (see.count(name, to) > 4) == at_member)
+    see.that("none is answered", see.count(name, f"{SYN_ACK} && tcp.srcport=={stage.plan.probe_port}") == 0)
+    see.that("it went down", events(stage, event="state", target=name, up=False))
+    see.that("every call succeeded", see.verdicts("ok") == len(stage.connections))
+
+
+def blocked(stage: Stage, where: str) -> None:
+    """Probes of one member are dropped in it, or before it."""
+    victim, plan = stage.rng.choice(stage.members), stage.plan
+    stage.extra |= {"blocked": victim.name, "at_member": where == "in_vm"}
+    rule = f"ip saddr {plan.prober} ip daddr {victim.address} counter drop"
+    if where == "in_vm":
+        stage.world.nft(victim.name, drop("inet", "input", rule))
+    else:
+        stage.world.nft("sw", drop("bridge", "forward", rule))
+    stage.balance()
+    stage.serve_pool()
+    stage.start()
+    stage.probe(**RULES)
+    stage.call({"cli": [stage.to(stage.web, count=50, gap=0.1, timeout=4.2)]})
+    stage.stop()
+    stage.expect("probe-blocked", stage.probed_at(victim), backend=victim.name, where=where, source=plan.prober)
+    stage.expect("member-out-of-rotation", victim.name, also=[victim.address], since="2nd failed probe")
+
+
+@scenario("probe-blocked-in-member", probes_lost)
+def probe_blocked_in_member(stage: Stage) -> None:
+    """One member's firewall drops the prober's address: it leaves the pool, although its service is fine."""
+    blocked(stage, "in_vm")
+
+
+@scenario("probe-blocked-before-member", probes_lost)
+def probe_blocked_before_member(stage: Stage) -> None:
+    """The switch drops the prober's address towards one member."""
+    blocked(stage, "upstream_of_vm")
