@@ -14,6 +14,8 @@ from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
 from flowscope.findings import Finding
 from flowscope.nat.clocks import clock_offsets, corrected
+from flowscope.nat.inference import infer_topology
+from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import join_legs
 from flowscope.nat.paths import with_paths
@@ -47,6 +49,9 @@ class Analysis:
     findings: list[Finding]
     """Worst first, with ids."""
     topology: Topology
+    """As given; empty when none was."""
+    inferred: Inferred
+    """What the captures show of the balancer."""
     settings: Settings
     problems: list[str]
     """Rules that crashed, contradictions between topology and captures: one sentence each."""
@@ -131,6 +136,7 @@ def analyze(
         paths=paths,
         findings=findings,
         topology=known,
+        inferred=infer_topology(window),
         settings=settings,
         problems=problems,
         judged=judged,
