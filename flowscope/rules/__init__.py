@@ -11,13 +11,14 @@ from dataclasses import replace
 from types import ModuleType
 
 from flowscope.findings import Finding
-from flowscope.rules import blocked_traffic, closed_port, hairpin_mismatch, truncated_packets
+from flowscope.rules import asymmetric_return, blocked_traffic, closed_port, hairpin_mismatch, truncated_packets
 from flowscope.rules.folding import fold
 from flowscope.settings import Settings
 from flowscope.window import Window
 
 RULES: dict[str, ModuleType] = {
     "hairpin-mismatch": hairpin_mismatch,
+    "asymmetric-return": asymmetric_return,
     "closed-port": closed_port,
     "blocked-traffic": blocked_traffic,
     "truncated-packets": truncated_packets,
