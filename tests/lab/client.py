@@ -1,4 +1,4 @@
-"""A small scripted HTTP client, run inside a namespace: ``client.py SPEC.json``. Logs each connection with its addresses."""
+"""A small scripted HTTP client, run inside a namespace: ``client.py SPEC.json``. Logs each connection."""
 
 from __future__ import annotations
 

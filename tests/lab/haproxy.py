@@ -22,7 +22,7 @@ def frontend(name: str, target: Target, members: dict[str, str], probe_port: int
     how += ["    option forwardfor"] if mode == "http" else []
     # A check on a port of its own sends no PROXY header.
     servers = [
-        f"    server {members[address]} {address}:{target.member_port}{send} check port {probe_port} inter 1s rise 1 fall 2"
+        f"    server {members[address]} {address}:{target.member_port}{send} check port {probe_port} inter 1s fall 2"
         for address in target.members
     ]
     return "\n".join([

@@ -98,11 +98,14 @@ def stateless(target: Target) -> str:
 def shared_port(targets: Sequence[Target]) -> str:
     """Several frontends before one member, client address and port kept, replies sent as the frontend last called.
 
-    Nothing keeps two flows of one client port apart: they become one tuple at the member.
+    Nothing keeps two flows of one client port apart: they become one tuple at the member. (``update`` alone would
+    leave the first frontend in the map.)
     """
     member, port = targets[0].members[0], targets[0].member_port
+    entry = "ip saddr . tcp sport : ip daddr"
     into = "\n".join(
-        f"    {t.match} update @last {{ ip saddr . tcp sport : ip daddr }} ip daddr set {member} tcp dport set {port} notrack"
+        f"    {t.match} delete @last {{ {entry} }} add @last {{ {entry} }}"
+        f" ip daddr set {member} tcp dport set {port} notrack"
         for t in targets
     )
     return f"""table ip plain {{
@@ -149,4 +152,5 @@ def marks(target: Target) -> str:
 
 def drop(family: str, hook: str, rule: str, name: str = "fault") -> str:
     """A table with one rule of a firewall, for a bridge or a host."""
-    return f"table {family} {name} {{ chain {hook} {{ type filter hook {hook} priority 0; policy accept;\n {rule}\n }}\n}}\n"
+    chain = f"type filter hook {hook} priority 0; policy accept;\n {rule}\n"
+    return f"table {family} {name} {{ chain {hook} {{ {chain} }}\n}}\n"

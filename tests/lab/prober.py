@@ -46,12 +46,12 @@ class Prober:
         self.spec = spec
         self.members = [tuple(member) for member in spec["members"]]
         self.health = {name: Health(spec) for name, _ in self.members}
-        self.log = Path(spec["log"]).open("a", encoding="utf-8")
+        self.log = Path(spec["log"])
 
     def tell(self, **event: Any) -> None:
         """Write one event."""
-        self.log.write(json.dumps(event | {"t": time.time()}) + "\n")
-        self.log.flush()
+        with self.log.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(event | {"t": time.time()}) + "\n")
 
     async def once(self, address: str) -> bool:
         """One probe: 200 within the timeout is success, all else failure."""

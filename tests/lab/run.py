@@ -1,4 +1,4 @@
-"""Plays scenarios: ``python -m tests.lab.run [--seed N] [--out DIR] [--jobs N] [SCENARIO...]``; ``--list`` names them."""
+"""Plays scenarios: ``python -m tests.lab.run [--seed N] [--out DIR] [--jobs N] [--list] [SCENARIO...]``."""
 
 from __future__ import annotations
 
@@ -114,10 +114,9 @@ def main() -> int:
             bad += not outcome.good
             rows.append(asdict(outcome))
             word = "skip" if outcome.skipped else "ok" if outcome.good else "FAIL"
+            told = f"{word:4s} {outcome.name:28s} {outcome.seconds:5.1f} s  {outcome.claims} claims "
             verdicts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(outcome.verdicts.items()))
-            print(
-                f"{word:4s} {outcome.name:28s} {outcome.seconds:5.1f} s  {outcome.claims} claims  {verdicts}{outcome.skipped}"
-            )
+            print(told, verdicts + outcome.skipped)
             for line in (*outcome.wrong, *outcome.error.splitlines()[-12:]):
                 print(f"       {line}")
             sys.stdout.flush()

@@ -227,7 +227,7 @@ class Stage:
             "extra": {**self.extra, "counters": self.counters},
             "connections": self.connections,
         }  # fmt: skip
-        (self.folder / "truth.json").write_text(json.dumps(told, indent=1))
+        (self.folder / "truth.json").write_text(truth.text(told))
         (self.folder / "topology.toml").write_text(self.tables.text(self.taps))
         for spare in (*self.folder.glob("served-*.log"), *self.folder.glob("prober.*")):
             spare.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,13 @@ RULES = (
     "snat-pressure",
 )  # fmt: skip
 Verdict = Callable[[dict[str, Any]], str | None]
+
+
+def text(told: dict[str, Any]) -> str:
+    """truth.json: one line per connection."""
+    head = json.dumps({key: value for key, value in told.items() if key != "connections"}, indent=1)
+    lines = ",\n  ".join(json.dumps(record) for record in told["connections"])
+    return f'{head[:-2]},\n "connections": [\n  {lines}\n ]\n}}\n'
 
 
 def leg(key: Tuple4 | None) -> dict[str, Any] | None:
@@ -62,11 +70,13 @@ def _record(
     isn, isn_server = _isns(points, key, start, end)
     first = next((one for one in legs if _isns(points, one, start, end)[1] is not None), legs[0] if legs else None)
     more = [one for one in legs if one != first]
+    # The address of a frontend that members hold themselves names none of them; the response does.
+    backend = first and (members.get(first[2]) or next(iter(row["members"]), None) or "internet")
     named = {"client_leg": key, "server_leg": first}
     named.update({f"server_leg{n}": one for n, one in enumerate(more, 2)})
     record = {
         "id": row["id"], "client_leg": leg(key), "server_leg": leg(first),
-        "backend": first and (members.get(first[2]) or next(iter(row["members"]), None) or "internet"), "verdict": "", "client_result": row["client_result"],
+        "backend": backend, "verdict": "", "client_result": row["client_result"],
         "phase": row["phase"], "isn_client": isn, "isn_server": isn_server, "t_syn": row["t_syn"],
         "t_end": row["t_end"], "http_status": row["http_status"], "bytes": row["bytes"],
         "requests_ok": row["requests_ok"], "tag": row["tag"], "seen": _seen(points, named, start, end),

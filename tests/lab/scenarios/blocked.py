@@ -31,7 +31,7 @@ def play(
 
 
 def counts(stage: Stage, see: Witness) -> tuple[int, int, int, int]:
-    """SYNs on the wire to the blocked member and at it, its SYN-ACKs there, and those that came back to the balancer."""
+    """SYNs on the wire to the blocked member and at it, its SYN-ACKs there, and those that came back."""
     name, port = stage.extra["blocked"], stage.plan.data_port
     address = next(m.address for m in stage.members if m.name == name)
     to, back = (

@@ -32,9 +32,9 @@ def port_changed(stage: Stage, see: Witness) -> None:
     """Full translation keeps neither."""
     all_fine(stage, see)
     first, last = stage.extra["ports"]
-    see.that("server legs come from the balancer's range", all(
-        c["server_leg"]["src"] == stage.plan.lb_in and first <= c["server_leg"]["sport"] <= last for c in stage.connections
-    ))  # fmt: skip
+    sources = [c["server_leg"] for c in stage.connections]
+    own = all(one["src"] == stage.plan.lb_in and first <= one["sport"] <= last for one in sources)
+    see.that("server legs come from the balancer's range", own)
 
 
 def mixed(stage: Stage) -> list[dict[str, object]]:

@@ -58,7 +58,7 @@ def no_port_left(stage: Stage, see: Witness) -> None:
 
 @scenario("snat-exhaustion", no_port_left)
 def snat_exhaustion(stage: Stage) -> None:
-    """Many calls to one destination are held open until all ports towards it are in use; another one stays reachable."""
+    """Many calls to one destination are held open until all ports towards it are in use; another stays reachable."""
     servers = outside(stage, stage.rng.choice((24, 32, 40)), 2)
     stage.start()
     calls = groups(stage, servers[:1], 32, gap=0.01, steps=[["get", 3], ["sleep", 5.5]])
@@ -166,9 +166,8 @@ def snat_reuse_held(stage: Stage) -> None:
     target = [servers[0], stage.plan.remote_port]
     held = {"source": holder.address, "target": target, "count": 4, "gap": 0.02, "steps": [["get", 3], ["sleep", 5.5]]}
     fresh = {"target": target, "count": 4, "gap": 0.5, "at": 3.2, "timeout": 5}
-    stage.call({
-        holder.name: [held], other.name: [fresh | {"source": other.address}], third.name: [fresh | {"source": third.address}],
-    })  # fmt: skip
+    later = {member.name: [fresh | {"source": member.address}] for member in (other, third)}
+    stage.call({holder.name: [held], **later})
     stage.stop()
     stage.judge(reused(stage))
     stage.expect("snat-port-collision", subject(stage, servers[0]), also=[stage.plan.snat])

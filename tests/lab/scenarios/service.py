@@ -43,7 +43,7 @@ def queue_full(stage: Stage, see: Witness) -> None:
     """The first calls wait in the queue, later SYNs are dropped by the kernel, which counts them."""
     name, port = stage.extra["victim"], stage.plan.data_port
     see.that("calls to it fail", see.verdicts("unresponsive") > 3)
-    see.that("some were accepted by its kernel", 0 < see.count(name, f"{SYN_ACK} && tcp.srcport=={port}"))
+    see.that("some were accepted by its kernel", see.count(name, f"{SYN_ACK} && tcp.srcport=={port}") > 0)
     see.that("it sends no data and no RST", see.count(name, f"tcp.srcport=={port} && (tcp.len>0 || {RST})") == 0)
     see.that(
         "its kernel counted overflows",
@@ -163,8 +163,6 @@ def load(stage: Stage) -> None:
     stage.balance()
     stage.serve_pool()
     stage.start()
-    plan = stage.plan
-    stage.call({"cli": [
-        stage.to(stage.web, source, count=LOAD // 2, together=32, timeout=20, read_timeout=20) for source in plan.clients[:2]
-    ]})  # fmt: skip
+    patient = {"count": LOAD // 2, "together": 32, "timeout": 20, "read_timeout": 20}
+    stage.call({"cli": [stage.to(stage.web, source, **patient) for source in stage.plan.clients[:2]]})
     stage.stop()

@@ -63,18 +63,16 @@ def healthy_dsr(stage: Stage) -> None:
     plan, world = stage.plan, stage.world
     target = replace(stage.web, member_port=plan.frontend_port)
     world.ip("lb", f"addr del {plan.vip}/32 dev out0")
-    world.ip(
-        "cli",
-        f"link add eth1 type veth peer name port9 netns {world.ns('sw')}\naddr add {plan.hop}/32 dev eth1\nlink set eth1 up",
-    )
-    world.ip("cli", f"route add {plan.inside} dev eth1 src {plan.hop}")
+    world.ip("cli", f"link add eth1 type veth peer name port9 netns {world.ns('sw')}\nlink set eth1 up")
+    world.ip("cli", f"addr add {plan.hop}/32 dev eth1\nroute add {plan.inside} dev eth1 src {plan.hop}")
     world.ip("sw", "link set port9 master br0 up")
     if not world.offloads:
         world.no_offloads("cli", "eth1")
     for number, member in enumerate(stage.members, 1):
+        table = 100 + number
         world.ip(
             "lb",
-            f"route add default via {member.address} dev in0 table {100 + number}\nrule add fwmark {number} table {100 + number}",
+            f"route add default via {member.address} dev in0 table {table}\nrule add fwmark {number} table {table}",
         )
         world.ip(member.name, f"addr add {plan.vip}/32 dev lo\nroute add {plan.outside} via {plan.hop}")
     world.nft("lb", nat.marks(target) + nat.KEEP)
@@ -217,7 +215,7 @@ def many_to_one(stage: Stage, see: Witness) -> None:
 
 @scenario("proxy-http", many_to_one, needs=("haproxy",))
 def proxy_http(stage: Stage) -> None:
-    """HAProxy in http mode with X-Forwarded-For: a server connection per client, and server connections that clients share."""
+    """HAProxy in http mode with X-Forwarded-For: a server connection per client, and some that clients share."""
     targets = proxied(stage, {"web": "http", "shared": "reuse"})
     steps = [["get", 30], ["sleep", 0.2], ["get", 500], ["sleep", 0.2], ["get", 30]]
     stage.call({"cli": [stage.to(t, count=25, gap=0.06, steps=steps) for t in targets]})
