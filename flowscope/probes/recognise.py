@@ -1,8 +1,9 @@
 """Which paths are a balancer's probes.
 
-By source: the topology's, and the addresses that clouds document (they reach a member from nowhere else). By what the
-probe says of itself: Front Door's header, or a prober's user agent. Both are read from the profiles. A member's own
-calls to such an address (DNS, WireServer on 168.63.129.16) go the other way and are no probes.
+By source: the topology's (towards the members and the port it says are probed), and the addresses that clouds document
+(they reach a member from nowhere else). By what the probe says of itself: Front Door's header, or a prober's user
+agent. Both are read from the profiles. A member's own calls to such an address (DNS, WireServer on 168.63.129.16) go
+the other way and are no probes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Iterable
 import polars as pl
 
 from flowscope.nat.profile import Policy
+from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile_file import load_profiles
-from flowscope.nat.topology import Network, Topology
+from flowscope.nat.topology import Network, Pool, Probe, Topology
 
 PROBES = {"path": pl.UInt64, "policy": pl.String}
 """Columns of :func:`recognised`."""
@@ -34,20 +36,22 @@ def recognised(
     What the topology says of a source comes first, then its address, then what the probe says of itself.
     """
     found = [pl.DataFrame(schema=PROBES)]
-    for network, policy in (*_given(topology), *_documented()):
+    requests = messages.filter(pl.col("kind") == "http-request")
+    for pool in topology.pools:
+        if pool.probe and pool.probe.source:
+            found.append(_of_policy(_asking(pool, pool.probe, paths, addresses, requests, flows), pool.probe.policy))
+    for network, policy in _documented():
         numbers = _among(addresses, [network])
         if numbers.len():
             found.append(_of_policy(paths.filter(pl.col("client").is_in(numbers.implode())), policy))
-    said = messages.filter(pl.col("kind") == "http-request").select("flow", header=pl.col("headers")).explode("header")
+    said = requests.select("flow", header=pl.col("headers")).explode("header")
     said = said.with_columns(pl.col("header").str.to_lowercase())
     for profile in load_profiles():
         words = profile.probe.header.value if profile.probe.header else ()
         begins = [pl.col("header").str.starts_with(word) for word in words]
         flowing = said.filter(pl.any_horizontal(pl.lit(value=False), *begins))
         if flowing.height:
-            legs = flows.filter(pl.col("flow").is_in(flowing["flow"].implode()))["leg"].implode()
-            spoken = paths.filter(pl.col("legs").list.eval(pl.element().is_in(legs)).list.any())
-            found.append(_of_policy(spoken, profile.probe.policy))
+            found.append(_of_policy(_through(paths, flows, flowing["flow"]), profile.probe.policy))
     return pl.concat(found).unique("path", keep="first", maintain_order=True)
 
 
@@ -56,6 +60,31 @@ def probe_paths(
 ) -> pl.Series:
     """Numbers of the paths that are probes."""
     return recognised(paths, addresses, messages, flows, topology)["path"]
+
+
+def _asking(
+    pool: Pool, probe: Probe, paths: pl.DataFrame, addresses: pl.DataFrame, requests: pl.DataFrame, flows: pl.DataFrame
+) -> pl.DataFrame:
+    """Paths from a pool's probe source to what the topology says it probes.
+
+    A proxy probes from the address that it forwards from: another port, or a request for another path, is no probe.
+    """
+    numbers = address_numbers(addresses, (member.address for member in pool.members))
+    asked = [(numbers[one.address], probe.port or one.port) for one in pool.members if one.address in numbers]
+    ends = pl.DataFrame(asked, schema={"backend": pl.UInt32, "backend_port": pl.UInt16}, orient="row").unique()
+    found = paths.filter(pl.col("client").is_in(_among(addresses, probe.source).implode()))
+    found = found.join(ends, ["backend", "backend_port"], how="semi", maintain_order="left")
+    if found.height and probe.protocol == "http":
+        other = requests.filter(pl.col("target").str.split("?").list.first() != probe.path.split("?")[0])
+        found = found.join(_through(found, flows, other["flow"]).select("path"), "path", how="anti")
+    return found
+
+
+def _through(paths: pl.DataFrame, flows: pl.DataFrame, through: pl.Series) -> pl.DataFrame:
+    """Paths that have one of these flows."""
+    legs = flows.filter(pl.col("flow").is_in(through.implode())).select(pl.col("leg").cast(pl.UInt64)).unique()
+    own = paths.select("path", leg=pl.col("legs")).explode("leg").with_columns(pl.col("leg").cast(pl.UInt64))
+    return paths.join(own.join(legs, "leg", how="semi").select("path").unique(), "path", how="semi")
 
 
 def _given(topology: Topology) -> list[tuple[Network, Policy]]:

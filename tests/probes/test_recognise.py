@@ -7,7 +7,7 @@ import ipaddress
 import polars as pl
 import pytest
 
-from flowscope.nat.topology import Pool, Probe, Topology
+from flowscope.nat.topology import Member, Pool, Probe, Topology
 from flowscope.probes.recognise import probe_paths, recognised
 from tests.traffic import flows, paths
 
@@ -26,7 +26,7 @@ def addresses() -> pl.DataFrame:
 
 
 def calls(*ends: tuple[int, int]) -> pl.DataFrame:
-    return paths(*({"client": a, "backend": b, "legs": [at]} for at, (a, b) in enumerate(ends)))
+    return paths(*({"client": a, "backend": b, "backend_port": 443, "legs": [at]} for at, (a, b) in enumerate(ends)))
 
 
 def policies(
@@ -62,8 +62,14 @@ def test_what_a_probe_says_of_itself(header: str, policy: str) -> None:
 
 def test_the_topology_comes_first() -> None:
     probe = Probe(source=(ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("168.63.129.16/32")))
-    known = Topology(pools=(Pool("web", (), probe),))
+    known = Topology(pools=(Pool("web", (Member("vm", "10.0.0.4", 443),), probe),))
     assert policies(calls((5, 1), (0, 1)), topology=known) == {0: "generic", 1: "generic"}
+
+
+def test_a_proxys_own_calls_from_the_probers_address_are_no_probes() -> None:
+    probe = Probe(source=(ipaddress.ip_network("192.0.2.9/32"),), protocol="http", port=81)
+    known = Topology(pools=(Pool("web", (Member("vm", "10.0.0.4", 443),), probe),))
+    assert policies(calls((5, 1)), topology=known) == {}
 
 
 def test_nothing_recognised_is_an_empty_series() -> None:
