@@ -11,13 +11,21 @@ from dataclasses import replace
 from types import ModuleType
 
 from flowscope.findings import Finding
-from flowscope.rules import asymmetric_return, blocked_traffic, closed_port, hairpin_mismatch, truncated_packets
+from flowscope.rules import (
+    asymmetric_return,
+    blocked_traffic,
+    closed_port,
+    hairpin_mismatch,
+    truncated_packets,
+    untranslated_leak,
+)
 from flowscope.rules.folding import fold
 from flowscope.settings import Settings
 from flowscope.window import Window
 
 RULES: dict[str, ModuleType] = {
     "hairpin-mismatch": hairpin_mismatch,
+    "untranslated-leak": untranslated_leak,
     "asymmetric-return": asymmetric_return,
     "closed-port": closed_port,
     "blocked-traffic": blocked_traffic,
