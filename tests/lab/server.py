@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any, TextIO
 
 GARBAGE = b"\x00\x01\x02 not http at all\r\n\r\n"
@@ -16,13 +17,16 @@ class Server:
     """The listeners of one host; what each answers follows its script of (seconds, state) pairs."""
 
     def __init__(self, spec: dict[str, Any], log: TextIO) -> None:
-        self.name, self.t0, self.log = spec["name"], spec["t0"], log
+        self.name, self.clock, self.log = spec["name"], Path(spec["clock"]), log
+        self.t0: float | None = None
         self.listeners = spec["listen"]
         self.tasks: set[asyncio.Task[None]] = set()
 
     def state(self, listener: dict[str, Any]) -> str:
-        """What the script says now."""
-        now, state = time.time() - self.t0, "200"
+        """What the script says now; its time begins when the clock file appears."""
+        if self.t0 is None and listener.get("script") and self.clock.exists():
+            self.t0 = self.clock.stat().st_mtime
+        now, state = time.time() - self.t0 if self.t0 else 0, "200"
         for since, word in listener.get("script", []):
             if now >= since:
                 state = word

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab import capture, nat, topology, tracking, truth
+from tests.lab import capture, degrade, nat, topology, tracking, truth
 from tests.lab.capture import Tap
 from tests.lab.packets import Point
 from tests.lab.plan import Member, Plan, endpoint
@@ -44,7 +44,8 @@ class Stage:
         self.connections: list[dict[str, Any]] = []
         self.verdicts: list[truth.Verdict] = []
         self.description = ""
-        self.t0 = time.time()
+        self.spoils: list[tuple[str, degrade.Change]] = []
+        self.clock = folder / "clock"
         self.numbers = itertools.count(1)
 
     # The parts of the world ---------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class Stage:
         """Start a scripted server in a node."""
         spec = self.folder / f"serve-{node}-{next(self.numbers)}.json"
         spec.write_text(
-            json.dumps({"name": node, "t0": self.t0, "log": str(self.log(node)), "listen": list(listeners)})
+            json.dumps({"name": node, "clock": str(self.clock), "log": str(self.log(node)), "listen": list(listeners)})
         )
         process = self.world.spawn(
             node, [sys.executable, "-I", str(HERE / "server.py"), str(spec)], stdout=subprocess.PIPE
@@ -135,6 +136,11 @@ class Stage:
         self.world.spawn("lb", [sys.executable, str(HERE / "prober.py"), str(path)], cwd=HERE.parent.parent)
         self.tables.probe(policy, interval, timeout, **more)
 
+    def begin(self) -> None:
+        """Let the servers' scripts begin."""
+        self.clock.touch()
+        self.extra["t0"] = time.time()
+
     def call(self, calls: Calls) -> None:
         """Let nodes make their calls, all at the same time, until all are done."""
         running = []
@@ -157,7 +163,7 @@ class Stage:
             argv = [sys.executable, "-I", str(HERE / "client.py"), str(spec)]
             running.append((self.world.spawn(node, argv), log, spec))
         for process, log, spec in running:
-            if process.wait(timeout=120):
+            if process.wait(timeout=300):
                 raise RuntimeError(f"the client of {log.name} failed")
             self.rows += [json.loads(line) for line in log.read_text().splitlines()]
             log.unlink()
@@ -189,6 +195,10 @@ class Stage:
         """A function that names a connection's verdict, or None to leave it."""
         self.verdicts.append(verdict)
 
+    def spoil(self, point: str, change: degrade.Change) -> None:
+        """Make a point's capture worse, once the truth has been read from it."""
+        self.spoils.append((point, change))
+
     def member_at(self, member: Member) -> str:
         """The member's data endpoint."""
         return endpoint(member.address, self.plan.data_port)
@@ -211,6 +221,8 @@ class Stage:
             record["verdict"] = verdict(record) or record["verdict"]
         if (log := self.folder / "prober.log").exists():
             self.extra["pool_events"] = [json.loads(line) for line in log.read_text().splitlines()]
+        for point, change in self.spoils:
+            degrade.rewrite(self.tap(point).path, change)
         wanted = {item["rule"] for item in self.expected} | self.allowed
         told = {
             "scenario": self.name,
@@ -229,6 +241,6 @@ class Stage:
         }  # fmt: skip
         (self.folder / "truth.json").write_text(truth.text(told))
         (self.folder / "topology.toml").write_text(self.tables.text(self.taps))
-        for spare in (*self.folder.glob("served-*.log"), *self.folder.glob("prober.*")):
+        for spare in (*self.folder.glob("served-*.log"), *self.folder.glob("prober.*"), *self.folder.glob("clock")):
             spare.unlink()
         return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from tests.lab.check import RST, SYN, SYN_ACK, Witness
@@ -18,13 +17,11 @@ RULES = {"unhealthy_threshold": 2, "healthy_threshold": 2}
 def play(stage: Stage, scripts: dict[str, Script], policy: str, seconds: float, **more: Any) -> None:
     """Calls while members' health follows scripts of (second, state)."""
     stage.balance()
-    stage.t0 = time.time() + 2.2
     stage.extra["probe_script"] = scripts
     stage.serve_pool(health={name: {"script": script} for name, script in scripts.items()})
     stage.start()
     stage.probe(policy, **(RULES if policy != "front-door" else {"sample_size": 4, "successful_samples": 3}) | more)
-    # Scripts begin only when everything runs, however slow the machine.
-    time.sleep(max(0, stage.t0 - time.time()))
+    stage.begin()
     stage.call({"cli": [stage.to(stage.web, count=int(seconds / 0.08), gap=0.08)]})
     stage.stop()
 
