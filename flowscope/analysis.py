@@ -14,12 +14,15 @@ from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
 from flowscope.findings import Finding
 from flowscope.nat.clocks import clock_offsets, corrected
+from flowscope.nat.contradictions import contradictions
 from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
+from flowscope.nat.profile import Profile
+from flowscope.nat.profile_file import load_profile
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
 from flowscope.rules import judge
@@ -52,6 +55,8 @@ class Analysis:
     """As given; empty when none was."""
     inferred: Inferred
     """What the captures show of the balancer."""
+    profile: Profile | None
+    """The kind of balancer, as told; None when it was not."""
     settings: Settings
     problems: list[str]
     """Rules that crashed, contradictions between topology and captures: one sentence each."""
@@ -83,6 +88,7 @@ def analyze(
     """
     settings = settings or Settings()
     known = read_topology(topology) if topology is not None else Topology()
+    profile = load_profile(settings.profile) if settings.profile is not None else None
     tables, read = read_captures([os.fspath(path) for path in captures], settings, progress, stdin)
     addresses = pl.DataFrame(tables.addresses)
     point_table = pl.DataFrame(tables.points)
@@ -137,8 +143,9 @@ def analyze(
         findings=findings,
         topology=known,
         inferred=infer_topology(window),
+        profile=profile,
         settings=settings,
-        problems=problems,
+        problems=[*contradictions(window), *problems],
         judged=judged,
     )
 

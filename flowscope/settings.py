@@ -25,3 +25,5 @@ class Settings:
     """Compute SHA-256 of every capture while reading it."""
     community_id: bool = False
     """Fill the ``community_id`` column of the flows."""
+    profile: str | None = None
+    """Kind of the balancer: the name of a profile that comes with flowscope, or a file."""

@@ -13,6 +13,7 @@ import polars as pl
 
 from flowscope.capture.file import Capture
 from flowscope.capture.points import Point
+from flowscope.nat.inferred import Inferred
 from flowscope.nat.topology import Topology
 from flowscope.settings import Settings
 from flowscope.tables import ADDRESSES, FLOWS, HALF, LEGS, PATHS
@@ -107,7 +108,7 @@ def analysis(**parts: Any) -> Any:
     usual: dict[str, Any] = {
         "captures": [capture()], "points": [point()], "addresses": addresses(), "flows": flows(), "legs": legs(),
         "paths": paths(), "findings": [], "problems": [], "topology": Topology(), "settings": Settings(), "judged": {},
-        "version": "0.1.0",
+        "version": "0.1.0", "inferred": Inferred(), "profile": None,
     }  # fmt: skip
     assert not set(parts) - set(usual)
     return SimpleNamespace(**{**usual, **parts})

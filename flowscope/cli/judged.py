@@ -27,7 +27,7 @@ def judge(request: Request, write: Write) -> int:
         The exit code: 1 when ``--fail-on`` is met, else 0.
     """
     listen(request.quiet, request.verbose)
-    check_output(request.output, (*request.captures, *([request.topology] if request.topology else [])))
+    check_output(request.output, (*request.captures, *filter(None, (request.topology, request.settings.profile))))
     from flowscope.analysis import analyze
 
     with progress_bar(request.quiet) as progress:

@@ -63,6 +63,7 @@ _SHARED = (
         callback=_pairs,
         help="Name the point of a file, or of a ring of files.",
     ),
+    click.option("--profile", metavar="NAME|FILE", help="The kind of load balancer: azure-lb, nftables, ..."),
     click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal."),
     click.option("--brief", is_flag=True, help="Leave out the lists of flows and paths."),
     click.option("--hash", "hash_", is_flag=True, help="SHA-256 of every capture."),
@@ -117,6 +118,7 @@ def _request(values: dict[str, Any]) -> Request:
         to_ns=None if values["to"] is None else parse_time(values["to"], utc),
         max_frames=values["count"],
         hash=values["hash_"],
+        profile=values["profile"],
     )
     if settings.from_ns is not None and settings.to_ns is not None and settings.from_ns > settings.to_ns:
         raise click.BadParameter("--from is later than --to")

@@ -120,11 +120,7 @@ def probed_alike(pool: Pool, targets: Iterable[Target]) -> PoolProbe | None:
     paces = sorted(one.interval_s for one in alike if one.interval_s is not None)
     interval_s = paces[len(paces) // 2] if paces else None
     longest = _longest_timeout_s(alike[0].policy)
-    timing = {}
-    if interval_s:
-        timing["interval_s"] = interval_s
-        if longest:
-            timing["timeout_s"] = min(interval_s, longest)
+    usual = Probe()
     spoken = [one for one in alike if one.protocol != "tcp"]
     probe = Probe(
         source=tuple(dict.fromkeys(network for one in alike for network in one.networks)),
@@ -132,7 +128,8 @@ def probed_alike(pool: Pool, targets: Iterable[Target]) -> PoolProbe | None:
         port=port,
         path=next((one.path for one in alike if one.path), "/"),
         policy=alike[0].policy,
-        **timing,
+        interval_s=interval_s or usual.interval_s,
+        timeout_s=min(interval_s, longest) if interval_s and longest else usual.timeout_s,
     )
     sources = len({one.source for one in alike})
     addresses = frozenset(one.address for one in alike)

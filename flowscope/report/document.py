@@ -43,6 +43,13 @@ def captures(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
+def profile(analysis: Analysis) -> dict[str, Any] | None:
+    """The kind of balancer the analysis was told, and where its values come from; None when it was not told."""
+    if analysis.profile is None:
+        return None
+    return {"name": analysis.profile.name, "source": safe_unicode(analysis.profile.file or "flowscope")}
+
+
 def points(analysis: Analysis) -> list[dict[str, Any]]:
     """The observation points and their clocks."""
     return [

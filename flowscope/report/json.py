@@ -53,6 +53,9 @@ def _open(analysis: Analysis, out: BinaryIO) -> None:
     head = document.head()
     out.write(b'{\n"schema": ' + encoded(head["schema"]))
     _key(out, "version", head["version"])
+    profile = document.profile(analysis)
+    if profile is not None:
+        _key(out, "profile", profile)
     _key(out, "captures", document.captures(analysis))
     _key(out, "points", document.points(analysis))
 

@@ -61,6 +61,9 @@ def _read(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
         lines.append(paint(f"{when} ({span(last - first)})", "faint"))
     if analysis.topology.file:
         lines.append(paint(f"topology {safe_line(analysis.topology.file)}", "faint"))
+    if analysis.profile:
+        named = safe_line(analysis.profile.file or analysis.profile.name)
+        lines.append(paint(f"profile {named}: {safe_line(analysis.profile.title)}", "faint"))
     folder, names = capture_names(captures)
     if folder:
         lines.append(paint(f"in {shortened(folder, look.width - 3)}", "faint"))
