@@ -13,7 +13,7 @@ from flowscope import __version__
 from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
 from flowscope.findings import Finding
-from flowscope.nat.clocks import clock_offsets, corrected
+from flowscope.nat.clocks import Clocks, read_clocks
 from flowscope.nat.contradictions import contradictions
 from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
@@ -97,11 +97,11 @@ def analyze(
     flows = with_legs(pl.DataFrame(tables.flows), addresses, known)
     # The core's memory is not needed twice.
     events = _events(pl.DataFrame(tables.events), flows)
-    offsets = clock_offsets(flows, events)
-    flows = corrected(flows, offsets, "first_ns", "at_ns")
-    events = corrected(events, offsets, "time_ns", "at_ns")
+    clocks = read_clocks(flows, events, point_table)
+    flows = clocks.correct(flows, "first_ns", "at_ns")
+    events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
-    joins = join_legs(legs, events, offsets, addresses, known)
+    joins = join_legs(legs, events, clocks.islands, addresses, known)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)
@@ -109,6 +109,7 @@ def analyze(
         legs = leg_table(flows)
     paths = with_paths(flows, legs, joins, events, addresses, known).select(*PATHS)
 
+    points = [_timed(point, clocks) for point in points]
     window = Window(
         captures=read,
         points=points,
@@ -123,13 +124,6 @@ def analyze(
         topology=known,
     )
     findings, judged, problems = judge(window, settings)
-    shifts = {row["point"]: row for row in offsets.iter_rows(named=True)}
-    points = [
-        replace(one, clock_offset_ns=shifts[one.number]["offset_ns"], clock_error_ns=shifts[one.number]["error_ns"])
-        if one.number in shifts
-        else one
-        for one in points
-    ]
     return Analysis(
         captures=read,
         points=points,
@@ -147,6 +141,19 @@ def analyze(
         settings=settings,
         problems=[*contradictions(window), *problems],
         judged=judged,
+    )
+
+
+def _timed(point: Point, clocks: Clocks) -> Point:
+    """The point with what is known of its clock."""
+    clock = clocks.by_point.get(point.number)
+    if clock is None:
+        return point
+    return replace(
+        point,
+        clock_offset_ns=clock.offset_ns,
+        clock_error_ns=clock.error_ns,
+        clock_skew_ppm=round(clock.skew_ppm, 3),
     )
 
 

@@ -35,7 +35,8 @@ def test_the_true_offset_lies_within_the_error(
     measured = points["near"].clock_offset_ns - points["far"].clock_offset_ns
     doubt = points["near"].clock_error_ns + points["far"].clock_error_ns
     assert abs(measured - ahead_ns) <= doubt
-    assert doubt <= min(delays) + 1
+    # A clock may have drifted meanwhile (100 ppm), and no time stamp is better than a microsecond.
+    assert doubt <= min(delays) + 1 + 2_000 + 2 * 0.0001 * len(delays) * 100 * MS
 
 
 def test_points_that_share_nothing_are_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""One clock against another: a line per stretch between steps.
+
+Each handshake that two points saw bounds the difference of their clocks at one moment. Crystals drift by a constant
+rate (parts per million), NTP sets clocks back or forth at once: so the difference is a line, broken at steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+#: Handshakes that a line or a step needs.
+_LINE_SAMPLES, _STEP_SAMPLES = 8, 5
+#: Shorter stretches tell nothing of a rate.
+_LINE_SPAN_NS = 1_000_000_000
+#: No crystal is off by more; a change that is faster is a step.
+_FASTEST_DRIFT = 0.001
+#: No time stamp is better than this, whatever its digits say.
+_RESOLUTION_NS = 1_000
+#: Ordinary crystals stay within this.
+_USUAL_DRIFT = 0.0001
+_SMALLEST_STEP_NS = 1_000_000
+#: Handshakes with the smallest doubt that decide, and so many in all that are looked at.
+_BEST, _MOST = 20, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one handshake says: at ``at_ns`` the clock was ``offset_ns`` ahead, give or take ``doubt_ns``."""
+
+    at_ns: int
+    offset_ns: int
+    doubt_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From ``from_ns`` on the clock is ahead by ``offset_ns + rate * (t - at_ns)``.
+
+    That was measured from ``at_ns`` to ``until_ns``, give or take ``doubt_ns``; outside of it the rate may be off by
+    ``rate_doubt``.
+    """
+
+    from_ns: int
+    at_ns: int
+    until_ns: int
+    offset_ns: int
+    rate: float
+    doubt_ns: int
+    rate_doubt: float
+
+    def doubt_at(self, time_ns: int) -> int:
+        """How far off the difference may be at this time."""
+        outside = max(self.at_ns - time_ns, time_ns - self.until_ns, 0)
+        return self.doubt_ns + round(self.rate_doubt * outside)
+
+
+def fit(samples: Sequence[Sample]) -> list[Stretch]:
+    """The stretches that fit these samples, first to last; at least one sample is needed."""
+    ordered = sorted(_spread(samples), key=lambda sample: sample.at_ns)
+    pieces, rest = [], ordered
+    while (cut := _step(rest)) is not None:
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+    pieces.append(rest)
+    return [_line(piece, first=at == 0) for at, piece in enumerate(pieces)]
+
+
+def _spread(samples: Sequence[Sample]) -> list[Sample]:
+    """At most so many samples, the best of each moment."""
+    if len(samples) <= _MOST:
+        return list(samples)
+    ordered = sorted(samples, key=lambda sample: sample.at_ns)
+    size = -(-len(ordered) // _MOST)
+    return [min(ordered[at : at + size], key=lambda one: one.doubt_ns) for at in range(0, len(ordered), size)]
+
+
+def _step(ordered: list[Sample]) -> int | None:
+    """Where the clock was first set: the place between two samples, None when it never was."""
+    offsets = [sample.offset_ns for sample in ordered]
+    for cut in range(_STEP_SAMPLES, len(ordered) - _STEP_SAMPLES + 1):
+        before, after = ordered[cut - _STEP_SAMPLES : cut], ordered[cut : cut + _STEP_SAMPLES]
+        # The cut is where neighbours differ; medians on both sides keep one late SYN from being a step.
+        nearby = abs(offsets[cut] - offsets[cut - 1])
+        moved = abs(median(s.offset_ns for s in after) - median(s.offset_ns for s in before))
+        doubt = max(median(s.doubt_ns for s in before), median(s.doubt_ns for s in after))
+        apart = after[-1].at_ns - before[0].at_ns
+        least = _SMALLEST_STEP_NS + 10 * doubt + 2 * _USUAL_DRIFT * apart
+        if moved > least and nearby > moved / 2 and _steady(before) and _steady(after):
+            return cut
+    return None
+
+
+def _steady(samples: list[Sample]) -> bool:
+    """True when samples next to one another agree as well as their doubt and the fastest drift allow."""
+    middle = median(s.offset_ns for s in samples)
+    slack = _FASTEST_DRIFT * (samples[-1].at_ns - samples[0].at_ns) + _SMALLEST_STEP_NS / 4
+    return sum(abs(s.offset_ns - middle) <= 3 * s.doubt_ns + slack for s in samples) >= len(samples) - 1
+
+
+def _line(piece: list[Sample], first: bool) -> Stretch:
+    best = sorted(piece, key=lambda sample: sample.doubt_ns)[:_BEST]
+    start = piece[0].at_ns
+    level = round(median(sample.offset_ns for sample in best))
+    origin = -(2**63) if first else start
+    until = piece[-1].at_ns
+    span = until - start
+    # A drift too small to show may still have moved the clock meanwhile.
+    flat_doubt = best[0].doubt_ns + abs(level - best[0].offset_ns) + round(_USUAL_DRIFT * span) + _RESOLUTION_NS
+    flat = Stretch(origin, start, until, level, 0.0, flat_doubt, _USUAL_DRIFT)
+    if len(piece) < _LINE_SAMPLES or span < _LINE_SPAN_NS:
+        return flat
+    rate, offset = _weighted(piece, start, level)
+    # A slope within the doubt is no drift, and none is faster than a crystal can be.
+    if abs(rate) > _FASTEST_DRIFT or abs(rate) * span <= 4 * median(sample.doubt_ns for sample in best):
+        return flat
+    near = sorted(piece, key=lambda sample: sample.doubt_ns)[:_BEST]
+    off = [abs(s.offset_ns - offset - rate * (s.at_ns - start)) + s.doubt_ns for s in near]
+    return Stretch(origin, start, until, round(offset), rate, round(max(off)) + _RESOLUTION_NS, 2 * max(off) / span)
+
+
+def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float]:
+    """Rate and offset at ``start`` of the line through the samples; the surer one is, the more it counts.
+
+    Least squares, then once more without what lies far off (a SYN that was sent again).
+    """
+    kept = piece
+    rate = offset = 0.0
+    for _ in range(3):
+        # Offsets are taken from the level, so that squares do not lose nanoseconds.
+        rows = [((s.at_ns - start) / 1e9, s.offset_ns - level, 1 / (s.doubt_ns + 1_000) ** 2) for s in kept]
+        total = sum(w for _, _, w in rows)
+        mean_x = sum(w * x for x, _, w in rows) / total
+        mean_y = sum(w * y for _, y, w in rows) / total
+        spread = sum(w * (x - mean_x) ** 2 for x, _, w in rows)
+        slope = sum(w * (x - mean_x) * (y - mean_y) for x, y, w in rows) / spread if spread else 0.0
+        rate, offset = slope / 1e9, level + mean_y - slope * mean_x
+        off = [abs(s.offset_ns - offset - rate * (s.at_ns - start)) for s in kept]
+        limit = 5 * median(off) + 1_000
+        trimmed = [s for s, away in zip(kept, off, strict=True) if away <= limit + s.doubt_ns]
+        if len(trimmed) == len(kept) or len(trimmed) < _LINE_SAMPLES:
+            break
+        kept = trimmed
+    return rate, offset

@@ -1,0 +1,110 @@
+"""What handshakes say of the clocks of two points.
+
+A SYN seen at A and later at B gives ``f = tB - tA``, its SYN-ACK seen at B and then at A gives ``g = tA' - tB'``. With
+the offset ``o`` of B's clock, ``f`` is ``o`` plus the way there and ``g`` is ``-o`` plus the way back, so ``o`` is
+``(f - g) / 2`` and cannot be wrong by more than ``|f + g| / 2``.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.clock_fit import Sample, Stretch, fit
+
+_SYN, _SYN_ACK = 0, 1
+_CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_ttl_max")
+#: Clocks of hosts that keep time at all do not differ by more; SYNs alone prove less than that.
+_USUAL_NS = 5_000_000_000
+#: SYNs that tell of a larger difference must agree this well.
+_AGREED_NS = 100_000_000
+
+Edges = dict[int, dict[int, list[Stretch]]]
+"""For point ``a`` and point ``b``: how far the clock of ``b`` is ahead of that of ``a``, by the time at ``b``."""
+
+
+def measured_edges(flows: pl.DataFrame, events: pl.DataFrame) -> Edges:
+    """The differences between all pairs of points that saw the same connections, both ways.
+
+    Args:
+        flows: with ``leg``.
+        events: the core's event table.
+    """
+    openings, tries = _openings(flows, events), _tries(flows, events)
+    edges: Edges = {}
+    # The same tuple at both points is beyond doubt. Equal ISNs under other addresses count only where that is missing,
+    # and only one hop or more further on: a replay of the trace would tell of its delay, not of the clocks.
+    # SYNs that nobody answered are the last resort.
+    for pairs in (
+        _pairs(openings, ["leg"]),
+        _further_on(_pairs(openings, ["fwd_isn", "rev_isn", "fwd_syn_layout"])),
+    ):
+        for (a, b), group in _both_ways(pairs).group_by("point", "point_b", maintain_order=True):
+            one, other = int(str(a)), int(str(b))
+            if other not in edges.get(one, {}):
+                there = [Sample(*row) for row in group.select("syn_ns_b", "o", "doubt").iter_rows()]
+                back = [Sample(at, -o, doubt) for at, o, doubt in group.select("syn_ns", "o", "doubt").iter_rows()]
+                edges.setdefault(one, {})[other] = fit(there)
+                edges.setdefault(other, {})[one] = fit(back)
+    alike = _pairs(tries, ["fwd_isn", "fwd_syn_layout", "tsval", "ip_id"])
+    for one, other, offset, doubt in _one_way(_further_on(alike)):
+        if other not in edges.get(one, {}):
+            edges.setdefault(one, {})[other] = [_flat(offset, doubt)]
+            edges.setdefault(other, {})[one] = [_flat(-offset, doubt)]
+    return edges
+
+
+def _flat(offset_ns: int, doubt_ns: int) -> Stretch:
+    return Stretch(-(2**63), -(2**62), 2**62, offset_ns, 0.0, doubt_ns, 0.0)
+
+
+def _openings(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """The first SYN and SYN-ACK of every flow that has both."""
+    first = events.filter(pl.col("kind").is_in([_SYN, _SYN_ACK])).group_by("flow", "kind").agg(pl.col("time_ns").min())
+    syn = first.filter(pl.col("kind") == _SYN).select("flow", syn_ns="time_ns")
+    answer = first.filter(pl.col("kind") == _SYN_ACK).select("flow", answer_ns="time_ns")
+    known = flows.filter(pl.col("fwd_isn").is_not_null(), pl.col("rev_isn").is_not_null())
+    return known.select(*_CONNECTION, "rev_isn").join(syn, "flow").join(answer, "flow")
+
+
+def _tries(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Every SYN: a translator may have dropped the first ones."""
+    syns = events.filter(pl.col("kind") == _SYN).select("flow", "tsval", "ip_id", syn_ns="time_ns")
+    return flows.filter(pl.col("fwd_isn").is_not_null()).select(*_CONNECTION).join(syns, "flow")
+
+
+#: Copies of one opening at more places than this are a flood, and tell nothing of clocks.
+_CROWD = 64
+
+
+def _pairs(openings: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    several = openings.filter(pl.len().over(key).is_between(2, _CROWD))
+    pairs = several.join(several, key, suffix="_b").filter(pl.col("point") < pl.col("point_b"))
+    return pairs if "leg_b" in pairs.columns else pairs.with_columns(leg_b="leg")
+
+
+def _further_on(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.filter((pl.col("leg") == pl.col("leg_b")) | (pl.col("fwd_ttl_max") != pl.col("fwd_ttl_max_b")))
+
+
+def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``o`` and ``doubt`` of each handshake that both points saw."""
+    f, g = pl.col("syn_ns_b") - pl.col("syn_ns"), pl.col("answer_ns") - pl.col("answer_ns_b")
+    return pairs.with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1).sort("point", "point_b", "syn_ns")
+
+
+def _one_way(pairs: pl.DataFrame) -> list[tuple[int, int, int, int]]:
+    """Offsets from SYNs alone: the way there counts as doubt, and a large offset needs several that agree.
+
+    How long the way is remains unknown, so it may be as long as packets usually are under way.
+    """
+    seen = pairs.select("point", "point_b", f=pl.col("syn_ns_b") - pl.col("syn_ns"))
+    grouped = seen.group_by("point", "point_b", maintain_order=True).agg(
+        pl.col("f").median().cast(pl.Int64),
+        pl.len().alias("count"),
+        spread=((pl.col("f") - pl.col("f").median()).abs()).median().cast(pl.Int64),
+        farthest=((pl.col("f") - pl.col("f").median()).abs()).max().cast(pl.Int64),
+    )
+    near = pl.col("f").abs() <= _USUAL_NS
+    agreed = (pl.col("count") >= 3) & (pl.col("spread") <= _AGREED_NS)
+    doubt = (pl.when(near).then(pl.col("f").abs()).otherwise(pl.col("farthest") + _AGREED_NS) + 1).alias("doubt")
+    return grouped.filter(near | agreed).select("point", "point_b", "f", doubt).rows()

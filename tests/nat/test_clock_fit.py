@@ -1,0 +1,66 @@
+"""Lines under noisy handshakes: drift, steps, and bounds that hold."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowscope.nat.clock_fit import Sample, fit
+
+SECOND = 1_000_000_000
+
+
+def samples(dice: random.Random, count: int, span_s: float, offset_ns: int, ppm: float) -> list[Sample]:
+    """Handshakes of a clock that is ahead by a line; each off by at most its doubt."""
+    found = []
+    for _ in range(count):
+        at = dice.randrange(int(span_s * SECOND))
+        doubt = dice.randrange(20_000, 400_000)
+        off = dice.randrange(-doubt // 2, doubt // 2)
+        found.append(Sample(at, offset_ns + round(at * ppm * 1e-6) + off, doubt))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(1, 300),
+    span_s=st.floats(0.5, 600),
+    offset_ns=st.integers(-(10**12), 10**12),
+    ppm=st.floats(-90, 90),
+)
+def test_the_bound_holds_wherever_it_was_measured(
+    seed: int, count: int, span_s: float, offset_ns: int, ppm: float
+) -> None:
+    measured = samples(random.Random(seed), count, span_s, offset_ns, ppm)
+    (line,) = fit(measured)
+    for at in (line.at_ns, (line.at_ns + line.until_ns) // 2, line.until_ns):
+        said = line.offset_ns + line.rate * (at - line.at_ns)
+        assert abs(said - offset_ns - at * ppm * 1e-6) <= line.doubt_at(at)
+
+
+def test_drift_is_found_and_small_enough_is_none() -> None:
+    dice = random.Random(7)
+    (drifting,) = fit(samples(dice, 100, 60, 5 * SECOND, 50))
+    assert drifting.rate * 1e6 == pytest.approx(50, abs=2)
+    (steady,) = fit(samples(dice, 100, 60, 5 * SECOND, 0))
+    assert steady.rate == 0.0
+
+
+@pytest.mark.parametrize("jump_ms", [-800, 5, 3_600_000])
+def test_a_step_is_found_where_it_was(jump_ms: int) -> None:
+    dice = random.Random(3)
+    before, after = samples(dice, 60, 30, 0, 10), samples(dice, 60, 30, jump_ms * 1_000_000, 10)
+    moved = [Sample(one.at_ns + 31 * SECOND, one.offset_ns, one.doubt_ns) for one in after]
+    first, second = fit(before + moved)
+    assert 30 * SECOND <= second.from_ns <= 34 * SECOND
+    assert second.offset_ns - first.offset_ns == pytest.approx(jump_ms * 1_000_000, abs=1_500_000)
+
+
+def test_one_syn_that_was_sent_again_is_no_step() -> None:
+    measured = samples(random.Random(5), 80, 60, 0, 0)
+    measured[40] = Sample(measured[40].at_ns, SECOND, SECOND)
+    assert len(fit(measured)) == 1
