@@ -13,7 +13,11 @@ from flowscope.capture.points import Point
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.places import Place
 from flowscope.nat.topology import Topology
+from flowscope.probes.asked import Key, Series
+from flowscope.probes.read import read_probes
 from flowscope.probes.recognise import probe_paths
+from flowscope.probes.replay import Health, replay
+from flowscope.snat.usage import PortUse, port_use
 
 
 @dataclass
@@ -67,6 +71,16 @@ class Window:
         return self.paths.filter(pl.col("path").is_in(self._probe_paths.implode()))
 
     @cached_property
+    def probed(self) -> tuple[pl.DataFrame, dict[Key, Series]]:
+        """What became of each probe (:data:`flowscope.probes.read.READINGS`), and the series they form."""
+        return read_probes(self)
+
+    @cached_property
+    def health(self) -> tuple[Health, ...]:
+        """What the probers made of their probes, by member, port and prober."""
+        return replay(self)
+
+    @cached_property
     def judgeable(self) -> pl.DataFrame:
         """TCP paths that are no probes, with ``last_leg`` and ``first_leg``."""
         clients = ~pl.col("path").is_in(self._probe_paths.implode())
@@ -95,6 +109,11 @@ class Window:
         if self.topology.frontends:
             return frozenset(address_numbers(self.addresses, (one.address for one in self.topology.frontends)).values())
         return frozenset(self.paths.filter(pl.col("frontend").is_not_null())["frontend"].unique())
+
+    @cached_property
+    def port_use(self) -> PortUse:
+        """Ports of the SNAT addresses: how many are in use, and who got none."""
+        return port_use(self)
 
     @cached_property
     def cut_points(self) -> pl.DataFrame:

@@ -1,0 +1,143 @@
+"""Which probes belong together: one prober, one member, one port; and how it was set up, as far as anyone knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from flowscope.nat.profile_file import load_profiles
+from flowscope.nat.topology import Pool, Probe
+from flowscope.probes.recognise import probe_sources, recognised
+
+if TYPE_CHECKING:
+    from flowscope.window import Window
+
+SECOND = 1_000_000_000
+#: A prober of which nothing is known waits no longer than this (Azure's default interval).
+_USUAL_INTERVAL_NS = 5 * SECOND
+_LONGEST_AZURE_TIMEOUT_NS = 30 * SECOND
+
+Protocol = Literal["tcp", "http", "https"]
+Key = tuple[int, int, int]
+"""Address number of the prober, of the member, and the probed port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The probes of one prober to one port of one member, and the rules they follow."""
+
+    source: int
+    member: int
+    port: int
+    policy: str
+    by_source: bool
+    """False when only its request says that it is a probe: a client can write that, too."""
+    pools: tuple[str, ...]
+    """Pools of the topology that this probe decides about."""
+    probe: Probe | None
+    """As the topology has it."""
+    protocol: Protocol
+    interval_ns: int
+    timeout_ns: int | None
+    """After which the prober takes no answer any more; None when nobody knows."""
+    healthy: tuple[int, int]
+    """First and last HTTP status that counts as healthy."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it apart."""
+        return self.source, self.member, self.port
+
+    @property
+    def patience_ns(self) -> int:
+        """How long silence must last to be a failure: the timeout, else until the next probe is due."""
+        return self.timeout_ns or self.interval_ns
+
+
+def series(window: Window, probes: pl.DataFrame) -> dict[Key, Series]:
+    """The series that these probes form, by key.
+
+    Args:
+        window: what is judged.
+        probes: with ``source``, ``member``, ``port``, ``sent_ns``, and ``asks`` (the protocol, null when it did not get
+            so far).
+    """
+    policy = recognised(window.paths, window.addresses, window.messages, window.flows, window.topology)
+    gaps = pl.col("sent_ns").sort().diff()
+    asks = pl.col("asks").drop_nulls()
+    table = (
+        probes.join(policy, "path", how="left")
+        .group_by("source", "member", "port", maintain_order=True)
+        .agg(pl.col("policy").first(), gaps.median().alias("gap"), gaps.len().alias("n"), asks.mode().first())
+    )
+    known = set(probe_sources(window.addresses, window.topology))
+    found = {}
+    for row in table.sort("member", "port", "source").iter_rows(named=True):
+        one = _set_up(window, row, row["source"] in known)
+        found[one.key] = one
+    return found
+
+
+def pools_probed(window: Window, member: int, port: int) -> list[Pool]:
+    """Pools of the topology that have this member probed at this port."""
+    address = window.address(member)
+    return [
+        pool
+        for pool in window.topology.pools
+        if pool.probe
+        and any(one.enabled and one.address == address and (pool.probe.port or one.port) == port for one in pool.members)
+    ]
+
+
+def _set_up(window: Window, row: dict[str, object], by_source: bool) -> Series:
+    source, member, port = int(str(row["source"])), int(str(row["member"])), int(str(row["port"]))
+    pools = pools_probed(window, member, port)
+    probe = pools[0].probe if pools else None
+    policy = probe.policy if probe else str(row["policy"] or "generic")
+    # Two probes make one gap: any chance makes that.
+    measured = round(float(str(row["gap"]))) if row["gap"] and int(str(row["n"])) > 2 else None
+    interval = measured or (round(probe.interval_s * SECOND) if probe else _documented_interval(policy))
+    return Series(
+        source=source,
+        member=member,
+        port=port,
+        policy=policy,
+        by_source=by_source,
+        pools=tuple(pool.name for pool in pools),
+        probe=probe,
+        protocol=probe.protocol if probe else _protocol(row["asks"]),
+        interval_ns=interval,
+        timeout_ns=_timeout(probe, policy, interval),
+        healthy=_healthy(policy),
+    )
+
+
+def _protocol(asks: object) -> Protocol:
+    return "http" if asks == "http" else "https" if asks == "https" else "tcp"
+
+
+def _timeout(probe: Probe | None, policy: str, interval: int) -> int | None:
+    if probe and probe.timeout_s != Probe().timeout_s:
+        return round(probe.timeout_s * SECOND)
+    if policy == "azure-lb":
+        # It has no timeout of its own: a probe has failed when the next one is due.
+        return min(interval, _LONGEST_AZURE_TIMEOUT_NS)
+    return round(probe.timeout_s * SECOND) if probe else None
+
+
+def _documented_interval(policy: str) -> int:
+    for profile in load_profiles():
+        if profile.probe.policy == policy and profile.probe.interval_s:
+            return round(profile.probe.interval_s.value * SECOND)
+    return _USUAL_INTERVAL_NS
+
+
+def _healthy(policy: str) -> tuple[int, int]:
+    """What the profile says; 200 to 399 for a prober that is not documented (HAProxy, kubelet)."""
+    for profile in load_profiles():
+        if profile.probe.policy == policy and profile.probe.healthy_status:
+            first, _, last = profile.probe.healthy_status.value.partition("-")
+            return int(first), int(last or first)
+    return (200, 200) if policy == "gcp" else (200, 399)

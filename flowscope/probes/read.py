@@ -1,0 +1,228 @@
+"""What became of each probe: connected, refused, unanswered, answered how and how fast.
+
+Times are those of the point nearest to the prober, on the reference clock. Latency runs from just before the request
+(else the SYN) to the last byte of the answer. A RST after a good answer is a way to close and no failure; an answer
+that the prober no longer waits for is one. What a cut frame or TLS hides is ``unknown``, what the end of the capture
+hides is ``open``, and a probe whose beginning was not captured is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flowscope.probes.asked import Key, Series, series
+from flowscope.tables import EVENT_KINDS
+
+if TYPE_CHECKING:
+    from flowscope.window import Window
+
+READINGS = {
+    "path": pl.UInt64,
+    "source": pl.UInt32,
+    "member": pl.UInt32,
+    "port": pl.UInt16,
+    "sent_ns": pl.Int64,
+    "result": pl.String,
+    "how": pl.String,
+    "status": pl.UInt16,
+    "decided_ns": pl.Int64,
+    "latency_ns": pl.Int64,
+    "late_ns": pl.Int64,
+}
+"""Columns of :func:`read_probes`, by the time the probes were sent.
+
+``result`` is ``good``, ``bad``, ``unknown`` (what the prober got cannot be read) or ``open`` (the capture ended before
+anybody knew). ``how`` of a bad one: ``refused``, ``status``, ``redirect``, ``auth``,
+``timeout`` (connected, no answer), ``slow`` (an answer too late), ``invalid`` (an answer that is none), ``unanswered``
+(no answer to the SYN), ``rejected`` (ICMP), ``answer-lost`` (the SYN-ACK never came back). ``decided_ns`` is when the
+prober knew; ``late_ns`` when an answer came that it no longer waited for.
+"""
+
+_WANTED_AUTH = (401, 403, 407)
+
+
+def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
+    """The probes of a window, one row each, and the series they form."""
+    probes = window.probes.filter(pl.col("protocol") == 6, pl.col("backend").is_not_null())
+    if not probes.height:
+        return pl.DataFrame(schema=READINGS), {}
+    seen = _observed(window, probes)
+    told = seen.join(_said(window, seen), "main", how="left").join(_closed(window, seen), "main", how="left")
+    told = told.filter(pl.col("sent_ns").is_not_null())
+    known = series(window, told)
+    rules = pl.DataFrame(
+        [(*key, one.protocol, one.patience_ns, one.timeout_ns, *one.healthy) for key, one in known.items()],
+        schema={
+            **{name: READINGS[name] for name in ("source", "member", "port")},
+            "speaks": pl.String,
+            "patience": pl.Int64,
+            "timeout": pl.Int64,
+            "least": pl.UInt16,
+            "most": pl.UInt16,
+        },
+        orient="row",
+    )
+    judged = _judged(told.join(rules, ["source", "member", "port"], how="left"))
+    return judged.select(pl.col(name).cast(kind) for name, kind in READINGS.items()).sort("sent_ns", "path"), known
+
+
+def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
+    """Per probe: what the point nearest to the prober saw (``main``), and what any point saw."""
+    legs = probes.select(
+        "path",
+        "outcome",
+        source="client",
+        member="backend",
+        port="backend_port",
+        leg=pl.col("legs").list.last().cast(pl.UInt64),
+    )
+    flows = window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg")
+    alive = pl.DataFrame(
+        [(place.point, place.last_ns) for place in window.places.values()],
+        schema={"point": pl.UInt32, "alive_ns": pl.Int64},
+        orient="row",
+    )
+    flows = flows.join(alive, "point", how="left").sort("at_ns", "flow")
+    shift = pl.col("at_ns") - pl.col("first_ns")
+    # The nearest point that saw both directions; a point whose answers were lost has none to show.
+    both = (pl.col("rev_packets") > 0).arg_max()
+    main = {
+        "main": pl.col("flow"),
+        "shift": shift,
+        "answer_ns": pl.coalesce(pl.col("at_ns") + pl.col("synack_ns"), pl.col("rev_first_ns") + shift),
+        "asked_ns": pl.col("fwd_first_data_ns") + shift,
+        "first_data_ns": pl.col("rev_first_data_ns") + shift,
+        "last_data_ns": pl.col("rev_last_data_ns") + shift,
+    }
+    return flows.group_by("path", maintain_order=True).agg(
+        *(pl.col(name).first() for name in ("outcome", "source", "member", "port")),
+        *(expression.get(both).alias(name) for name, expression in main.items()),
+        sent_ns=pl.col("at_ns").filter(pl.col("fwd_syns") > 0).min(),
+        answered=(pl.col("rev_syns") > 0).any(),
+        # More than SYNs from the prober: it had its answer.
+        went_on=(pl.col("fwd_packets") > pl.col("fwd_syns")).any(),
+        alive_ns=pl.col("alive_ns").max(),
+        cut=((pl.col("truncated") > 0) | (pl.col("rev_missing_bytes") > 0) | (pl.col("fwd_acked_unseen") > 0)).any(),
+    )
+
+
+def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
+    """Per main flow: which protocol the prober speaks, the first final response, and its end."""
+    messages = window.messages.filter(pl.col("flow").is_in(seen["main"].implode()))
+    final = (pl.col("kind") == "http-response") & (pl.col("status") >= 200)
+    return (
+        messages.sort("first_ns")
+        .group_by(main="flow")
+        .agg(
+            pl.when((pl.col("kind") == "tls-client-hello").any())
+            .then(pl.lit("https"))
+            .when((pl.col("kind") == "http-request").any())
+            .then(pl.lit("http"))
+            .alias("asks"),
+            pl.col("status").filter(final).first(),
+            pl.col("last_ns").filter(final).first().alias("response_end"),
+        )
+    )
+
+
+def _closed(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
+    """Per main flow: when the prober and the member closed it (FIN or RST), and when the prober's last RST went."""
+    fin, rst = EVENT_KINDS.index("fin"), EVENT_KINDS.index("rst")
+    ends = window.events.filter(pl.col("kind").is_in([fin, rst]), pl.col("flow").is_in(seen["main"].implode()))
+    by = {"prober": pl.col("half") == 0, "member": pl.col("half") == 1}
+    return ends.group_by(main="flow").agg(
+        *(pl.col("at_ns").filter(own).min().alias(f"{name}_closed") for name, own in by.items()),
+        prober_rst=pl.col("at_ns").filter(by["prober"], pl.col("kind") == rst).max(),
+    )
+
+
+def _judged(told: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``result``, ``how``, ``decided_ns``, ``latency_ns`` and ``late_ns``."""
+    told = told.with_columns(
+        given_up=pl.col("sent_ns") + pl.col("patience"),
+        end=pl.coalesce(pl.col("response_end") + pl.col("shift"), "last_data_ns"),
+    ).with_columns(
+        waited=pl.col("alive_ns") >= pl.col("given_up"),
+        # Some probers close their half right after the request: only a RST to the answer says that it came too late.
+        rejected=(pl.col("prober_closed") < pl.col("first_data_ns")) & (pl.col("prober_rst") >= pl.col("first_data_ns")),
+        too_late=(pl.col("end") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False),
+        left=(pl.col("member_closed") < pl.col("prober_closed")).fill_null(pl.col("member_closed").is_not_null()),
+    )
+    how = _how().alias("how")
+    told = told.with_columns(how).with_columns(
+        result=pl.when(pl.col("how") == "good")
+        .then(pl.lit("good"))
+        .when(pl.col("how").is_in(["unknown", "open"]))
+        .then("how")
+        .otherwise(pl.lit("bad"))
+    )
+    gave_up = pl.min_horizontal("prober_closed", "given_up")
+    return told.with_columns(
+        decided_ns=pl.when(pl.col("how").is_in(["unanswered", "rejected", "answer-lost"]))
+        .then("given_up")
+        .when(pl.col("how").is_in(["timeout", "slow"]))
+        .then(gave_up)
+        .when(pl.col("how") == "refused")
+        .then("answer_ns")
+        .otherwise(pl.coalesce("end", "member_closed", "answer_ns", "sent_ns")),
+        latency_ns=pl.col("end") - pl.coalesce("asked_ns", "sent_ns"),
+        late_ns=pl.when(pl.col("how") == "slow").then(pl.coalesce("end", "answer_ns")),
+        how=pl.when(pl.col("result") == "bad").then("how"),
+    )
+
+
+def _how() -> pl.Expr:
+    """The kind of failure, ``good``, ``unknown`` or ``open``."""
+    waited = pl.col("waited").fill_null(value=False)
+    slow = pl.col("rejected").fill_null(value=False) | pl.col("too_late")
+    silent = pl.col("first_data_ns").is_null()
+    closed = pl.col("prober_closed").is_not_null()
+    asked = pl.col("asked_ns").is_not_null()
+    connected_late = pl.col("answer_ns") - pl.col("sent_ns") > pl.col("timeout")
+
+    def word(text: str) -> pl.Expr:
+        return pl.lit(text)
+
+    def after(patience: pl.Expr, text: str) -> pl.Expr:
+        return pl.when(patience).then(word(text)).otherwise(word("open"))
+
+    answer = (
+        pl.when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
+        .then(word("good"))
+        .when(pl.col("status").is_between(300, 399))
+        .then(word("redirect"))
+        .when(pl.col("status").is_in(_WANTED_AUTH))
+        .then(word("auth"))
+        .otherwise(word("status"))
+    )
+    nothing = (
+        pl.when(~asked | pl.col("cut"))
+        .then(word("unknown"))
+        .when(pl.col("left"))
+        .then(word("invalid"))
+        .when(closed)
+        .then(word("timeout"))
+        .otherwise(after(waited, "timeout"))
+    )
+    opaque = pl.when((pl.col("speaks") == "https") | pl.col("cut")).then(word("unknown")).otherwise(word("invalid"))
+    return (
+        pl.when(pl.col("outcome") == "refused")
+        .then(word("refused"))
+        .when(pl.col("outcome") == "rejected")
+        .then(word("rejected"))
+        .when(~pl.col("answered"))
+        .then(after(waited, "unanswered"))
+        .when(~pl.col("went_on"))
+        .then(after(waited, "answer-lost"))
+        .when(pl.col("speaks") == "tcp")
+        .then(pl.when(connected_late).then(word("slow")).otherwise(word("good")))
+        .when(silent)
+        .then(nothing)
+        .when(slow)
+        .then(word("slow"))
+        .when(pl.col("status").is_not_null())
+        .then(answer)
+        .otherwise(opaque)
+    )

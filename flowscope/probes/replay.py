@@ -1,0 +1,140 @@
+"""The balancer's decision again, from the probes alone: when each member went down and came back, and why.
+
+Each prober is replayed by itself, since each edge, node or health checker counts for itself; :func:`stretches_of` puts
+them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flowscope.probes.asked import Series
+from flowscope.probes.policies import POLICIES, State
+
+if TYPE_CHECKING:
+    from flowscope.window import Window
+
+#: After so many intervals without a probe nobody knows what the prober thinks.
+_LOST_TOUCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The state of a member from a moment on."""
+
+    time_ns: int
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One prober's probes of one member, and what it made of them."""
+
+    series: Series
+    readings: pl.DataFrame
+    """Rows of this series, in the order in which they were decided."""
+    timeline: tuple[Change, ...]
+
+    @property
+    def sent(self) -> int:
+        """Probes whose beginning was captured."""
+        return self.readings.height
+
+    @property
+    def succeeded(self) -> int:
+        """Probes that were good."""
+        return self.readings.filter(pl.col("result") == "good").height
+
+    @property
+    def failed(self) -> pl.DataFrame:
+        """Probes that were bad."""
+        return self.readings.filter(pl.col("result") == "bad")
+
+    @property
+    def known_until_ns(self) -> int:
+        """Until when the last probe still says something."""
+        last: int = self.readings["sent_ns"].max()  # type: ignore[assignment]
+        return last + self.series.interval_ns + self.series.patience_ns
+
+    def stretches(self) -> Iterator[tuple[int, int, State]]:
+        """From, to and state of each part of the timeline."""
+        ends = [*(change.time_ns for change in self.timeline[1:]), self.known_until_ns]
+        for change, end in zip(self.timeline, ends, strict=True):
+            yield change.time_ns, max(end, change.time_ns), change.state
+
+
+def replay(window: Window) -> tuple[Health, ...]:
+    """Every series of a window, replayed; by member, port and prober."""
+    readings, known = window.probed
+    parts = readings.partition_by("source", "member", "port", as_dict=True, include_key=True)
+    found = []
+    for key, one in known.items():
+        own = parts[key].sort("decided_ns", "sent_ns")
+        found.append(Health(one, own, tuple(_timeline(one, own))))
+    return tuple(found)
+
+
+def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
+    policy = POLICIES[one.policy](one.probe)
+    state: State = "unknown"
+    before: int | None = None
+    for sent, decided, result, how, status in readings.select(
+        "sent_ns", "decided_ns", "result", "how", "status"
+    ).iter_rows():
+        if before is not None and sent - before > _LOST_TOUCH * one.interval_ns:
+            policy = POLICIES[one.policy](one.probe)
+            if state != "unknown":
+                state = "unknown"
+                yield Change(before + _LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
+        before = sent
+        if result == "open":
+            continue
+        if result == "unknown":
+            # It may have been either, so what follows starts anew.
+            policy, now = POLICIES[one.policy](one.probe), "unknown"
+        else:
+            now = policy.add(result == "good")
+        if now != state:
+            state = now  # type: ignore[assignment]
+            yield Change(decided, state, reason(how, status) if result != "unknown" else "what it got cannot be read")
+
+
+def reason(how: str | None, status: int | None) -> str:
+    """What a probe met, in a few words."""
+    words = {
+        None: "answered",
+        "refused": "refused",
+        "status": f"status {status}",
+        "redirect": f"redirected (status {status})",
+        "auth": f"login wanted (status {status})",
+        "timeout": "no answer after the request",
+        "slow": "answered too late",
+        "invalid": "no valid answer",
+        "unanswered": "no answer to the SYN",
+        "rejected": "rejected (ICMP)",
+        "answer-lost": "the answer to the SYN got lost",
+    }
+    return f"status {status}" if how is None and status is not None else words[how]
+
+
+def stretches_of(healths: Iterable[Health], wanted: State) -> list[tuple[int, int]]:
+    """When all of these are in one state at once, as (from, to); empty when there are none of them."""
+    told = list(healths)
+    edges: list[tuple[int, int]] = []
+    for health in told:
+        for start, end, state in health.stretches():
+            if state == wanted and end > start:
+                edges += [(start, 1), (end, -1)]
+    found, depth, since = [], 0, 0
+    for time, step in sorted(edges):
+        if step < 0 and depth == len(told) and time > since:
+            found.append((since, time))
+        depth += step
+        if step > 0 and depth == len(told):
+            since = time
+    return found
