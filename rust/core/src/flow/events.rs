@@ -38,13 +38,38 @@ pub struct FrameRef {
     pub time_ns: i64,
 }
 
+/// A column that is mostly zero; it takes no memory until the first other value.
+#[derive(Debug, Default)]
+pub struct Sparse {
+    /// Rows beyond the last are zero.
+    pub values: Vec<u32>,
+}
+
+impl Sparse {
+    #[inline]
+    fn push(&mut self, row: usize, value: u32) {
+        if value != 0 || !self.values.is_empty() {
+            self.values.resize(row, 0);
+            self.values.push(value);
+        }
+    }
+
+    fn set(&mut self, row: usize, value: u32) {
+        if let Some(old) = self.values.get_mut(row) {
+            *old = value;
+        } else {
+            self.push(row, value);
+        }
+    }
+}
+
 /// Events by column.
 #[derive(Debug, Default)]
 pub struct Events {
     pub flow: Vec<u64>,
     pub kind: Vec<u8>,
     pub half: Vec<u8>,
-    pub capture: Vec<u32>,
+    pub capture: Sparse,
     pub frame: Vec<u64>,
     pub offset: Vec<u64>,
     pub time_ns: Vec<i64>,
@@ -57,15 +82,20 @@ pub struct Events {
     pub ip_id: Vec<u16>,
     pub tsval: Vec<u32>,
     pub packet_type: Vec<u8>,
-    pub interface: Vec<u32>,
+    pub interface: Sparse,
     pub digest: Vec<u64>,
-    /// Address number of an ICMP error's sender, [`NO_PEER`] for other events.
-    pub peer: Vec<u32>,
-    pub icmp: Vec<u16>,
+    /// The ICMP errors by row.
+    pub errors: Vec<(usize, IcmpError)>,
 }
 
-/// No ICMP error: no sender.
-pub const NO_PEER: u32 = u32::MAX;
+/// What only an ICMP error has.
+#[derive(Debug, Clone, Copy)]
+pub struct IcmpError {
+    /// Address number of its sender.
+    pub peer: u32,
+    /// Type and code.
+    pub icmp: u16,
+}
 
 impl Events {
     pub fn len(&self) -> usize {
@@ -85,8 +115,7 @@ pub struct Event<'a> {
     pub at: FrameRef,
     pub packet: &'a Packet,
     pub payload: &'a [u8],
-    pub peer: u32,
-    pub icmp: u16,
+    pub error: Option<IcmpError>,
 }
 
 /// How many events of each kind a flow had, by half; saturating.
@@ -136,11 +165,13 @@ impl EventLog {
 
     fn push(&mut self, event: Event<'_>) {
         let rows = &mut self.rows;
-        let (at, packet) = (event.at, event.packet);
+        let (at, packet, row) = (event.at, event.packet, rows.len());
+        rows.capture.push(row, at.capture);
+        rows.interface.push(row, packet.interface_index);
+        rows.errors.extend(event.error.map(|error| (row, error)));
         rows.flow.push(event.flow);
         rows.kind.push(event.kind as u8);
         rows.half.push(event.half);
-        rows.capture.push(at.capture);
         rows.frame.push(at.frame);
         rows.offset.push(at.offset);
         rows.time_ns.push(at.time_ns);
@@ -153,16 +184,13 @@ impl EventLog {
         rows.ip_id.push(packet.ip_id);
         rows.tsval.push(packet.options.timestamps.map_or(0, |t| t.0));
         rows.packet_type.push(packet.packet_type);
-        rows.interface.push(packet.interface_index);
         rows.digest.push(digest(event.payload));
-        rows.peer.push(event.peer);
-        rows.icmp.push(event.icmp);
     }
 
     fn set(&mut self, row: usize, event: Event<'_>) {
         let rows = &mut self.rows;
         let (at, packet) = (event.at, event.packet);
-        rows.capture[row] = at.capture;
+        rows.capture.set(row, at.capture);
         rows.frame[row] = at.frame;
         rows.offset[row] = at.offset;
         rows.time_ns[row] = at.time_ns;
@@ -175,10 +203,11 @@ impl EventLog {
         rows.ip_id[row] = packet.ip_id;
         rows.tsval[row] = packet.options.timestamps.map_or(0, |t| t.0);
         rows.packet_type[row] = packet.packet_type;
-        rows.interface[row] = packet.interface_index;
+        rows.interface.set(row, packet.interface_index);
         rows.digest[row] = digest(event.payload);
-        rows.peer[row] = event.peer;
-        rows.icmp[row] = event.icmp;
+        if let (Some(error), Ok(at)) = (event.error, rows.errors.binary_search_by_key(&row, |error| error.0)) {
+            rows.errors[at].1 = error;
+        }
     }
 
     /// Hands the rows over; later events of the same flows start new "last" rows.
@@ -200,7 +229,7 @@ mod tests {
         for frame in 1..=100 {
             let at = FrameRef { frame, ..FrameRef::default() };
             log.add(
-                Event { flow: 1, kind: Kind::Rst, half: 0, at, packet: &packet, payload: &[], peer: NO_PEER, icmp: 0 },
+                Event { flow: 1, kind: Kind::Rst, half: 0, at, packet: &packet, payload: &[], error: None },
                 &mut counts,
             );
         }

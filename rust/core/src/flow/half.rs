@@ -8,6 +8,8 @@ pub const NEVER: i64 = i64::MIN;
 
 /// Copies of a packet are looked for among this many packets before it (same half, same flow).
 const REMEMBERED: usize = 8;
+/// So many of them need no memory of their own.
+const FEW: usize = 3;
 
 /// What a SYN or SYN-ACK announced; the first copy of the first one counts.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,15 @@ pub struct Trouble {
     pub holes: Holes,
 }
 
-/// Identities of the last packets that sent something, once there are more than one.
+/// Identities of the first few packets that sent something, in the half itself; most halves have no more.
+#[derive(Debug, Clone, Default)]
+struct FirstSent {
+    identities: [u32; FEW],
+    how: [u8; FEW],
+    count: u8,
+}
+
+/// Identities of the last packets that sent something, once there are more than a few.
 #[derive(Debug, Clone, Default)]
 struct Remembered {
     identities: [u32; REMEMBERED],
@@ -85,11 +95,10 @@ pub struct Half {
     pub first_data_ns: i64,
     pub last_data_ns: i64,
     pub payload_digest: u64,
-    pub opening: Option<Box<Opening>>,
+    pub opening: Option<Opening>,
     trouble: Option<Box<Trouble>>,
     remembered: Option<Box<Remembered>>,
-    /// Identity of the first packet that sent something; most halves have few of them.
-    first_sent: Option<(u32, u8)>,
+    first_sent: FirstSent,
 
     /// What a SYN's sequence number is compared with; see [`Half::base_known`].
     pub base_seq: u32,
@@ -126,49 +135,52 @@ pub struct Half {
 
 impl Default for Half {
     fn default() -> Self {
-        Half {
-            packets: 0,
-            bytes: 0,
-            payload_bytes: 0,
-            first_ns: NEVER,
-            last_ns: NEVER,
-            first_data_ns: NEVER,
-            last_data_ns: NEVER,
-            payload_digest: 0,
-            opening: None,
-            trouble: None,
-            remembered: None,
-            first_sent: None,
-            base_seq: 0,
-            low_seq: 0,
-            next_seq: 0,
-            contiguous: 0,
-            last_ack: 0,
-            highest_ack: 0,
-            next_seq_ns: NEVER,
-            pending: (0, 0),
-            sack: None,
-            max_segment: 0,
-            max_acked_segment: 0,
-            syns: 0,
-            resets: 0,
-            fins: 0,
-            window: 0,
-            duplicate_ack_run: 0,
-            ttl_min: 0,
-            ttl_max: 0,
-            packet_types: 0,
-            base_known: false,
-            sequenced: false,
-            contiguous_known: false,
-            acked: false,
-            last_was_keep_alive: false,
-            last_was_window_probe: false,
-        }
+        Half::SILENT
     }
 }
 
 impl Half {
+    /// A half that sent nothing.
+    pub const SILENT: Half = Half {
+        packets: 0,
+        bytes: 0,
+        payload_bytes: 0,
+        first_ns: NEVER,
+        last_ns: NEVER,
+        first_data_ns: NEVER,
+        last_data_ns: NEVER,
+        payload_digest: 0,
+        opening: None,
+        trouble: None,
+        remembered: None,
+        first_sent: FirstSent { identities: [0; FEW], how: [0; FEW], count: 0 },
+        base_seq: 0,
+        low_seq: 0,
+        next_seq: 0,
+        contiguous: 0,
+        last_ack: 0,
+        highest_ack: 0,
+        next_seq_ns: NEVER,
+        pending: (0, 0),
+        sack: None,
+        max_segment: 0,
+        max_acked_segment: 0,
+        syns: 0,
+        resets: 0,
+        fins: 0,
+        window: 0,
+        duplicate_ack_run: 0,
+        ttl_min: 0,
+        ttl_max: 0,
+        packet_types: 0,
+        base_known: false,
+        sequenced: false,
+        contiguous_known: false,
+        acked: false,
+        last_was_keep_alive: false,
+        last_was_window_probe: false,
+    };
+
     /// Counts one packet of any protocol.
     #[inline]
     pub fn count(&mut self, packet: &Packet, wire_length: u32, time_ns: i64) {
@@ -208,29 +220,37 @@ impl Half {
         let (identity, how) = identity(packet);
         let numbered = packet.ip_id != 0;
         let same = |seen: u32, seen_how: u8| seen == identity && (numbered || seen_how != how);
-        match &self.remembered {
-            None => self.first_sent.is_some_and(|(seen, seen_how)| same(seen, seen_how)),
-            Some(all) => all.identities.iter().zip(&all.how).any(|(&seen, &seen_how)| same(seen, seen_how)),
-        }
+        let (identities, hows) = match &self.remembered {
+            None => {
+                let few = &self.first_sent;
+                let count = usize::from(few.count);
+                (&few.identities[..count], &few.how[..count])
+            }
+            Some(all) => (&all.identities[..], &all.how[..]),
+        };
+        identities.iter().zip(hows).any(|(&seen, &seen_how)| same(seen, seen_how))
     }
 
     /// Keeps what [`Half::captured_before`] compares.
     #[inline]
     pub fn remember(&mut self, packet: &Packet) {
         let latest = identity(packet);
-        match (&mut self.remembered, self.first_sent) {
-            (Some(all), _) => all.push(latest),
-            (None, None) => self.first_sent = Some(latest),
-            // A SYN alone is no reason to allocate: the segment after it takes its place, unless it was repeated.
-            (None, Some(first)) => {
-                if self.opening.is_some() && self.packets <= 3 && packet.payload_length > 0 {
-                    self.first_sent = Some(latest);
-                } else {
-                    let all = self.remembered.get_or_insert_default();
-                    all.push(first);
-                    all.push(latest);
-                }
-            }
+        if let Some(all) = &mut self.remembered {
+            all.push(latest);
+            return;
+        }
+        let few = &mut self.first_sent;
+        // The segment after a SYN takes its place, unless that was repeated.
+        let replaces = few.count == 1 && self.opening.is_some() && self.packets <= 3 && packet.payload_length > 0;
+        let at = if replaces { 0 } else { usize::from(few.count) };
+        if at < FEW {
+            (few.identities[at], few.how[at]) = latest;
+            few.count = at as u8 + 1;
+        } else {
+            let mut all = Box::<Remembered>::default();
+            few.identities.into_iter().zip(few.how).for_each(|first| all.push(first));
+            all.push(latest);
+            self.remembered = Some(all);
         }
     }
 

@@ -22,14 +22,14 @@ struct Halves {
 }
 
 impl Conversation {
-    /// Takes one TCP segment. `halves` are the flow's, already up to date.
+    /// Takes one TCP segment. `own` is its half, already up to date.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "called from one place, where these are at hand")]
     pub fn segment(
         &mut self,
         flow: u64,
         half: usize,
-        halves: &[Half; 2],
+        own: &Half,
         packet: &Packet,
         payload: &[u8],
         at: FrameRef,
@@ -43,7 +43,7 @@ impl Conversation {
         }
         let seq = packet.seq.wrapping_add(u32::from(packet.flags & flag::SYN != 0));
         let started = self.reading.as_ref().is_some_and(|reading| reading.streams[half].is_some());
-        if !started && !self.start(half, &halves[half], seq, payload) {
+        if !started && !self.start(half, own, seq, payload) {
             return;
         }
         let mark = Mark { capture: at.capture, frame: at.frame, time_ns: at.time_ns };

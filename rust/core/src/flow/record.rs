@@ -5,6 +5,7 @@ use super::half::{Half, NEVER};
 use super::key::Key;
 use super::messages::Conversation;
 use super::state::History;
+use super::tracker::FlowMessage;
 use crate::decode::packet::{Packet, Tunnel, flag, protocol};
 
 /// How the initiator of a flow is known.
@@ -29,10 +30,28 @@ impl OrientedBy {
     }
 }
 
+/// Where a frame stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub frame: u64,
+    pub offset: u64,
+    pub capture: u32,
+}
+
+impl From<FrameRef> for Place {
+    #[inline]
+    fn from(at: FrameRef) -> Place {
+        Place { frame: at.frame, offset: at.offset, capture: at.capture }
+    }
+}
+
+/// A half that sent nothing.
+static SILENT: Half = Half::SILENT;
+
 /// One incarnation of a 5-tuple at one point.
 #[derive(Debug)]
 pub struct Flow {
-    pub number: u64,
+    pub number: u32,
     pub key: Key,
     /// The initiator is the key's lower endpoint.
     pub initiator_is_low: bool,
@@ -44,12 +63,16 @@ pub struct Flow {
     pub tunnel_id: u32,
     pub vlan: u16,
     pub interface: u32,
-    pub first: FrameRef,
-    pub last: FrameRef,
+    pub first: Place,
+    pub last: Place,
     pub last_syn_ns: i64,
     pub syn_ack_ns: i64,
-    pub handshake_rtt_ns: Option<i64>,
-    pub halves: [Half; 2],
+    /// [`NEVER`] when not known.
+    pub handshake_rtt_ns: i64,
+    /// What the initiator sent.
+    near: Half,
+    /// What the responder sent; most of the flows of a scan or flood have none.
+    far: Option<Box<Half>>,
     pub history: History,
     pub event_counts: Counts,
     pub conversation: Conversation,
@@ -57,7 +80,7 @@ pub struct Flow {
 
 impl Flow {
     /// The flow that `packet`, its first, belongs to. `upward`: the packet goes from the key's lower endpoint to the higher.
-    pub fn new(number: u64, key: Key, upward: bool, packet: &Packet, at: FrameRef) -> Flow {
+    pub fn new(number: u32, key: Key, upward: bool, packet: &Packet, at: FrameRef) -> Flow {
         let (from_sender, oriented_by) = orientation(packet);
         Flow {
             number,
@@ -71,12 +94,13 @@ impl Flow {
             tunnel_id: packet.tunnel_id,
             vlan: packet.vlan,
             interface: packet.interface_index,
-            first: at,
-            last: at,
+            first: at.into(),
+            last: at.into(),
             last_syn_ns: NEVER,
             syn_ack_ns: NEVER,
-            handshake_rtt_ns: None,
-            halves: [Half::default(), Half::default()],
+            handshake_rtt_ns: NEVER,
+            near: Half::default(),
+            far: None,
             history: History::default(),
             event_counts: Counts::default(),
             conversation: Conversation::default(),
@@ -87,6 +111,37 @@ impl Flow {
     #[inline]
     pub fn half_of(&self, upward: bool) -> usize {
         usize::from(upward != self.initiator_is_low)
+    }
+
+    /// One half: 0 the initiator's, 1 the responder's.
+    #[inline]
+    pub fn half(&self, half: usize) -> &Half {
+        if half == 0 { &self.near } else { self.far.as_deref().unwrap_or(&SILENT) }
+    }
+
+    #[inline]
+    pub fn half_mut(&mut self, half: usize) -> &mut Half {
+        if half == 0 { &mut self.near } else { self.far.get_or_insert_default() }
+    }
+
+    /// Reads the messages of one TCP segment, once its half is up to date.
+    #[inline]
+    pub fn read(
+        &mut self,
+        half: usize,
+        packet: &Packet,
+        payload: &[u8],
+        at: FrameRef,
+        messages: &mut Vec<FlowMessage>,
+    ) {
+        let own = if half == 0 { &self.near } else { self.far.as_deref().unwrap_or(&SILENT) };
+        self.conversation.segment(u64::from(self.number), half, own, packet, payload, at, messages);
+    }
+
+    /// Both halves, as TCP analysis needs them.
+    #[inline]
+    pub fn halves_mut(&mut self) -> (&mut Half, &mut Option<Box<Half>>) {
+        (&mut self.near, &mut self.far)
     }
 
     /// Address and port of initiator and responder.

@@ -3,8 +3,8 @@
 
 use crate::decode::packet::{Packet, flag};
 
-/// Longest history; letters repeat only at powers of ten, so this is rarely reached.
-const LONGEST: usize = 24;
+/// Longest history: every letter once per half.
+const LONGEST: usize = 18;
 
 /// What each half did, as one bit per letter, and the letters in the order they first came.
 #[derive(Debug, Clone, Default)]

@@ -4,8 +4,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
-use super::events::{Event, EventLog, FrameRef, Kind, NO_PEER};
-use super::half::{NEVER, Opening};
+use super::events::{Event, EventLog, FrameRef, IcmpError, Kind};
+use super::half::{Half, NEVER, Opening};
 use super::key::Key;
 use super::record::Flow;
 use super::tcp;
@@ -103,14 +103,14 @@ impl Tracker {
         let index = self.find_or_start(key, upward, packet, at);
         let flow = &mut self.blocks[index / BLOCK][index % BLOCK];
         flow.changed = true;
-        flow.last = at;
+        flow.last = at.into();
         flow.truncated += u32::from(cut);
         let half = flow.half_of(upward);
-        flow.halves[half].count(packet, wire_length, at.time_ns);
+        flow.half_mut(half).count(packet, wire_length, at.time_ns);
         if packet.protocol == protocol::TCP {
             segment(flow, half, packet, payload, at, &mut self.events);
             if self.options.messages {
-                flow.conversation.segment(flow.number, half, &flow.halves, packet, payload, at, &mut self.messages);
+                flow.read(half, packet, payload, at, &mut self.messages);
             }
         } else {
             flow.history.datagram(half);
@@ -140,7 +140,7 @@ impl Tracker {
         if index.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
-        self.blocks[index / BLOCK].push(Flow::new(index as u64, key, upward, packet, at));
+        self.blocks[index / BLOCK].push(Flow::new(index as u32, key, upward, packet, at));
         self.count += 1;
         index
     }
@@ -164,9 +164,16 @@ impl Tracker {
         flow.icmp_errors += 1;
         let half = flow.half_of(upward) as u8;
         let about = Packet { seq: quoted.seq.unwrap_or(0), ..*packet };
-        let icmp = u16::from(packet.icmp_type) << 8 | u16::from(packet.icmp_code);
-        let event =
-            Event { flow: flow.number, kind: Kind::IcmpError, half, at, packet: &about, payload: &[], peer, icmp };
+        let error = Some(IcmpError { peer, icmp: u16::from(packet.icmp_type) << 8 | u16::from(packet.icmp_code) });
+        let event = Event {
+            flow: u64::from(flow.number),
+            kind: Kind::IcmpError,
+            half,
+            at,
+            packet: &about,
+            payload: &[],
+            error,
+        };
         self.events.add(event, &mut flow.event_counts);
     }
 
@@ -204,7 +211,7 @@ impl Tracker {
     pub fn end_messages(&mut self) {
         for flow in self.blocks.iter_mut().flatten() {
             let closed = flow.history.closed();
-            flow.conversation.end(flow.number, closed, &mut self.messages);
+            flow.conversation.end(u64::from(flow.number), closed, &mut self.messages);
         }
     }
 }
@@ -215,7 +222,7 @@ fn starts_anew(flow: &Flow, upward: bool, packet: &Packet) -> bool {
     if packet.protocol != protocol::TCP || packet.flags & (flag::SYN | flag::ACK) != flag::SYN {
         return false;
     }
-    let own = &flow.halves[flow.half_of(upward)];
+    let own = flow.half(flow.half_of(upward));
     own.base_known && own.base_seq != packet.seq
 }
 
@@ -226,14 +233,25 @@ fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at: Fr
     let ack = flags & flag::ACK != 0;
     if syn {
         opening(flow, half, packet, at.time_ns);
-    } else if ack && half == 0 && flow.syn_ack_ns != NEVER && flow.handshake_rtt_ns.is_none() {
-        flow.handshake_rtt_ns = handshake_rtt(flow, packet, at.time_ns);
+    } else if ack && half == 0 && flow.syn_ack_ns != NEVER && flow.handshake_rtt_ns == NEVER {
+        flow.handshake_rtt_ns = handshake_rtt(flow, packet, at.time_ns).unwrap_or(NEVER);
     }
     let challenged = !syn && ack && half == 1 && is_challenge(flow, packet);
 
-    let (first, second) = flow.halves.split_at_mut(1);
-    let (own, other) = if half == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
-    let found = tcp::analyse(own, other, packet, at.time_ns, flow.handshake_rtt_ns);
+    let first_rtt_ns = Some(flow.handshake_rtt_ns).filter(|&ns| ns != NEVER);
+    let (near, far) = flow.halves_mut();
+    // Only an acknowledgement tells something of a responder that was not seen.
+    let mut unseen;
+    let far = match far {
+        Some(far) => far.as_mut(),
+        None if ack => far.get_or_insert_default(),
+        None => {
+            unseen = Half::SILENT;
+            &mut unseen
+        }
+    };
+    let (own, other) = if half == 0 { (near, far) } else { (far, near) };
+    let found = tcp::analyse(own, other, packet, at.time_ns, first_rtt_ns);
     if packet.payload_length > 0 && own.payload_digest == 0 {
         own.payload_digest = super::digest::digest(payload);
     }
@@ -272,10 +290,10 @@ fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at: Fr
 }
 
 fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
-    let own = &mut flow.halves[half];
+    let own = flow.half_mut(half);
     own.syns += 1;
     if own.opening.is_none() {
-        own.opening = Some(Box::new(Opening::of(packet, time_ns)));
+        own.opening = Some(Opening::of(packet, time_ns));
     }
     if packet.flags & flag::ACK == 0 {
         flow.last_syn_ns = time_ns;
@@ -286,7 +304,7 @@ fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
 
 /// SYN to final ACK, when this is that ACK.
 fn handshake_rtt(flow: &Flow, packet: &Packet, time_ns: i64) -> Option<i64> {
-    let (syn, answer) = (flow.halves[0].opening.as_ref()?, flow.halves[1].opening.as_ref()?);
+    let (syn, answer) = (flow.half(0).opening.as_ref()?, flow.half(1).opening.as_ref()?);
     let completes = packet.seq == syn.isn.wrapping_add(1) && packet.ack == answer.isn.wrapping_add(1);
     (completes && flow.last_syn_ns != NEVER).then(|| time_ns - flow.last_syn_ns)
 }
@@ -294,8 +312,8 @@ fn handshake_rtt(flow: &Flow, packet: &Packet, time_ns: i64) -> Option<i64> {
 /// A bare ACK in answer to a SYN, with another number than the SYN's (RFC 5961, section 4.2): the responder still
 /// holds an older connection of this tuple.
 fn is_challenge(flow: &Flow, packet: &Packet) -> bool {
-    let Some(syn) = &flow.halves[0].opening else { return false };
-    flow.halves[1].opening.is_none()
+    let Some(syn) = &flow.half(0).opening else { return false };
+    flow.half(1).opening.is_none()
         && packet.flags & (flag::RST | flag::FIN) == 0
         && packet.payload_length == 0
         && packet.ack != syn.isn.wrapping_add(1)
@@ -310,7 +328,7 @@ fn note(
     at: FrameRef,
     events: &mut EventLog,
 ) {
-    let event = Event { flow: flow.number, kind, half: half as u8, at, packet, payload, peer: NO_PEER, icmp: 0 };
+    let event = Event { flow: u64::from(flow.number), kind, half: half as u8, at, packet, payload, error: None };
     events.add(event, &mut flow.event_counts);
 }
 

@@ -3,23 +3,33 @@
 use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch};
+use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch, UInt32Array};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::Field;
 
 use super::column::batch;
-use crate::flow::events::{Events, Kind, NO_PEER};
+use crate::flow::events::{Events, IcmpError, Sparse};
 
 /// The table of these events; the columns are taken over without a copy.
-pub fn table(events: Events) -> RecordBatch {
-    let is_error = |kind: &u8| *kind == Kind::IcmpError as u8;
-    let icmp: Vec<Option<u16>> =
-        events.kind.iter().zip(&events.icmp).map(|(kind, &icmp)| is_error(kind).then_some(icmp)).collect();
-    let peer: Vec<Option<u32>> = events.peer.iter().map(|&peer| (peer != NO_PEER).then_some(peer)).collect();
+pub fn table(mut events: Events) -> RecordBatch {
+    let total = events.len();
+    let zeros = Buffer::from(vec![0u64; total]);
+    let sparse = |name: &str, sparse: Sparse| {
+        let values = if sparse.values.is_empty() {
+            ScalarBuffer::new(zeros.clone(), 0, total)
+        } else {
+            let mut values = sparse.values;
+            values.resize(total, 0);
+            values.into()
+        };
+        (Field::new(name, UInt32Type::DATA_TYPE, false), Arc::new(UInt32Array::new(values, None)) as ArrayRef)
+    };
+    let errors = std::mem::take(&mut events.errors);
     let columns = [
         column::<UInt64Type>("flow", events.flow),
         column::<UInt8Type>("kind", events.kind),
         column::<UInt8Type>("half", events.half),
-        column::<UInt32Type>("capture", events.capture),
+        sparse("capture", events.capture),
         column::<UInt64Type>("frame", events.frame),
         column::<UInt64Type>("offset", events.offset),
         column::<Int64Type>("time_ns", events.time_ns),
@@ -32,10 +42,10 @@ pub fn table(events: Events) -> RecordBatch {
         column::<UInt16Type>("ip_id", events.ip_id),
         column::<UInt32Type>("tsval", events.tsval),
         column::<UInt8Type>("packet_type", events.packet_type),
-        column::<UInt32Type>("interface", events.interface),
+        sparse("interface", events.interface),
         column::<UInt64Type>("digest", events.digest),
-        optional::<UInt32Type>("peer", peer),
-        optional::<UInt16Type>("icmp", icmp),
+        of_errors::<UInt32Type>("peer", &errors, total, &zeros, |error| error.peer),
+        of_errors::<UInt16Type>("icmp", &errors, total, &zeros, |error| error.icmp),
     ];
     let (fields, arrays) = columns.into_iter().unzip();
     batch(fields, arrays)
@@ -45,6 +55,21 @@ fn column<T: ArrowPrimitiveType>(name: &str, values: Vec<T::Native>) -> (Field, 
     (Field::new(name, T::DATA_TYPE, false), Arc::new(PrimitiveArray::<T>::new(values.into(), None)))
 }
 
-fn optional<T: ArrowPrimitiveType>(name: &str, values: Vec<Option<T::Native>>) -> (Field, ArrayRef) {
-    (Field::new(name, T::DATA_TYPE, true), Arc::new(PrimitiveArray::<T>::from_iter(values)))
+/// A column that only ICMP errors have.
+fn of_errors<T: ArrowPrimitiveType>(
+    name: &str,
+    errors: &[(usize, IcmpError)],
+    total: usize,
+    zeros: &Buffer,
+    read: impl Fn(&IcmpError) -> T::Native,
+) -> (Field, ArrayRef) {
+    let array = if errors.is_empty() {
+        let nulls = NullBuffer::new(BooleanBuffer::new(zeros.clone(), 0, total));
+        PrimitiveArray::<T>::new(ScalarBuffer::new(zeros.clone(), 0, total), Some(nulls))
+    } else {
+        let mut values = vec![None; total];
+        errors.iter().for_each(|(row, error)| values[*row] = Some(read(error)));
+        PrimitiveArray::<T>::from_iter(values)
+    };
+    (Field::new(name, T::DATA_TYPE, true), Arc::new(array))
 }

@@ -3,7 +3,7 @@
 use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
 use super::column::Columns;
-use super::halves;
+use super::halves::{self, known};
 use crate::decode::packet::{NO_VLAN, Tunnel};
 use crate::flow::community::community_id;
 use crate::flow::half::NEVER;
@@ -20,7 +20,7 @@ pub struct Look {
 /// The columns of the flow table, for as many flows as there are address numbers of initiators and responders.
 pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> {
     let mut columns = Columns::new(src.len());
-    columns.plain::<UInt64Type>("flow", |flow: &Flow| flow.number);
+    columns.plain::<UInt64Type>("flow", |flow: &Flow| u64::from(flow.number));
     columns.plain::<UInt32Type>("point", |flow| flow.key.point());
     columns.plain::<UInt8Type>("protocol", |flow| flow.key.protocol());
     columns.ready::<UInt32Type>("src", src);
@@ -32,9 +32,9 @@ pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> 
     extent(&mut columns);
     columns.text("state", |flow| Some(flow.state()));
     columns.text("history", |flow| Some(flow.history.text()));
-    columns.nullable::<Int64Type>("handshake_rtt_ns", |flow| flow.handshake_rtt_ns);
+    columns.nullable::<Int64Type>("handshake_rtt_ns", |flow| known(flow.handshake_rtt_ns));
     columns.nullable::<Int64Type>("synack_ns", |flow| {
-        let syn = flow.halves[0].opening.as_ref()?;
+        let syn = flow.half(0).opening.as_ref()?;
         (flow.syn_ack_ns != NEVER).then(|| flow.syn_ack_ns - syn.time_ns)
     });
     surroundings(&mut columns, look.community_id);
@@ -46,9 +46,9 @@ pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> 
 
 fn extent(columns: &mut Columns<'static, Flow>) {
     columns.plain::<Int64Type>("first_ns", |flow| {
-        flow.halves.iter().map(|half| half.first_ns).filter(|&ns| ns != NEVER).min().unwrap_or(NEVER)
+        [0, 1].into_iter().filter_map(|half| known(flow.half(half).first_ns)).min().unwrap_or(NEVER)
     });
-    columns.plain::<Int64Type>("last_ns", |flow| flow.halves.iter().map(|half| half.last_ns).max().unwrap_or(NEVER));
+    columns.plain::<Int64Type>("last_ns", |flow| flow.half(0).last_ns.max(flow.half(1).last_ns));
     columns.plain::<UInt32Type>("first_capture", |flow| flow.first.capture);
     columns.plain::<UInt64Type>("first_frame", |flow| flow.first.frame);
     columns.plain::<UInt64Type>("first_offset", |flow| flow.first.offset);

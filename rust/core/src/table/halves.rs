@@ -29,17 +29,17 @@ impl HalfColumns<'_> {
 
     fn plain<T: ArrowPrimitiveType>(&mut self, column: &str, read: impl Fn(&Half) -> T::Native + 'static) {
         let half = self.half;
-        self.columns.plain::<T>(self.name(column), move |flow| read(&flow.halves[half]));
+        self.columns.plain::<T>(self.name(column), move |flow| read(flow.half(half)));
     }
 
     fn nullable<T: ArrowPrimitiveType>(&mut self, column: &str, read: impl Fn(&Half) -> Option<T::Native> + 'static) {
         let half = self.half;
-        self.columns.nullable::<T>(self.name(column), move |flow| read(&flow.halves[half]));
+        self.columns.nullable::<T>(self.name(column), move |flow| read(flow.half(half)));
     }
 
     fn flag(&mut self, column: &str, read: impl Fn(&Half) -> bool + 'static) {
         let half = self.half;
-        self.columns.flag(self.name(column), move |flow| read(&flow.halves[half]));
+        self.columns.flag(self.name(column), move |flow| read(flow.half(half)));
     }
 
     /// 0 in a half without trouble.
@@ -49,7 +49,7 @@ impl HalfColumns<'_> {
 
     /// Null in a half without SYN or SYN-ACK.
     fn opening<T: ArrowPrimitiveType>(&mut self, column: &str, read: impl Fn(&Opening) -> Option<T::Native> + 'static) {
-        self.nullable::<T>(column, move |half| half.opening.as_ref().and_then(|opening| read(opening)));
+        self.nullable::<T>(column, move |half| half.opening.as_ref().and_then(&read));
     }
 }
 
@@ -97,7 +97,8 @@ fn opening(columns: &mut HalfColumns<'_>) {
     columns.flag("sack_permitted", |half| half.opening.as_ref().is_some_and(|opening| opening.sack_permitted));
 }
 
-fn known(time_ns: i64) -> Option<i64> {
+/// A time, unless it was never set.
+pub fn known(time_ns: i64) -> Option<i64> {
     (time_ns != NEVER).then_some(time_ns)
 }
 
