@@ -137,7 +137,8 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     drop = pl.col("drop")
     bits = (
         20.0
-        - (pl.col("crowd").cast(pl.Float64) - 1).log(2)
+        # A crowd is spread over time: that one of it stands near by accident is half accounted for by nearness.
+        - (pl.col("crowd").cast(pl.Float64) - 1).log(2) / 2
         + answered.cast(pl.Float64) * 20
         + (pl.col("shared").cast(pl.Float64).clip(1, 4) - 1) * 6
         + pl.when("src_kept")

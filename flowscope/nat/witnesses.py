@@ -93,10 +93,11 @@ def _nearest(pairs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) -
     kind = pl.col("kind").replace_strict({_SYN: "syn", _SYN_ACK: "syn-ack"}, default=None, return_dtype=pl.String)
     wanted = pl.concat([pairs["a"], pairs["b"]]).unique()
     copies = (
-        events.filter(pl.col("kind").is_in([_SYN, _SYN_ACK]))
-        .filter(pl.col("leg").is_in(wanted.implode()))
+        events.lazy()
+        .filter(pl.col("kind").is_in([_SYN, _SYN_ACK]), pl.col("leg").is_in(wanted.implode()))
+        .select("leg", "point", "at_ns", "ttl", "ip_id", "tsval", kind.alias("by"))
+        .collect()
         .join(islands.select("point", "island"), "point")
-        .select("leg", "point", "island", "at_ns", "ttl", "ip_id", "tsval", kind.alias("by"))
     )
     met = (
         pairs.join(copies, left_on=["a", "by"], right_on=["leg", "by"])
@@ -139,14 +140,16 @@ def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -
     Packets overtake one another and some are lost, so any early segment will do, not only the first. The length is left
     out: offload may have merged what follows.
     """
-    data = events.filter(pl.col("kind").is_in(_SEGMENTS), (pl.col("digest") != 0) | (pl.col("ack") != 0))
-    if not data.height or not missing.len():
+    if not missing.len():
         return pl.DataFrame(schema=MEETINGS)
-    data = data.select(
-        "leg", "half", "point", "at_ns", "ttl", "ip_id", "tsval", key=pl.struct("seq", "ack", "digest").hash()
+    # Most segments belong to connections whose SYN was seen: they are left behind before anything is copied.
+    segments = (
+        events.lazy()
+        .filter(pl.col("kind").is_in(_SEGMENTS), (pl.col("digest") != 0) | (pl.col("ack") != 0))
+        .select("leg", "half", "point", "at_ns", "ttl", "ip_id", "tsval", key=pl.struct("seq", "ack", "digest").hash())
     )
-    data = data.filter(pl.col("key").is_duplicated())
-    data = data.filter(pl.col("leg").is_in(missing.implode()).any().over("key"))
+    keys = segments.filter(pl.col("leg").is_in(missing.implode())).select("key").unique().collect()["key"]
+    data = segments.filter(pl.col("key").is_in(keys.implode())).collect()
     if not data.height:
         return pl.DataFrame(schema=MEETINGS)
     data = data.join(islands.select("point", "island"), "point").sort("key", "at_ns", "leg")
