@@ -61,6 +61,11 @@ def flows(path: Path) -> list[list[Packet]]:
     return [flow[:200] for flow in found.values() if len(flow) >= 4 and any(len(packet) > 60 for _, packet in flow)]
 
 
+def _carries(packet: bytes) -> bool:
+    """True for a segment with payload, or a SYN."""
+    return len(packet) > 20 + (packet[32] >> 4) * 4 or bool(packet[33] & 2)
+
+
 def rewritten(packet: bytes, ends: dict[bytes, tuple[bytes, bytes]], hops: int) -> bytes:
     """The packet under other addresses and ports, ``hops`` routers further on."""
     src, sport = ends[packet[12:16] + packet[20:22]]
@@ -83,6 +88,9 @@ def mixed(folder: Path, wanted: int, seed: int) -> tuple[list[tuple[int, bytes]]
         # A connection older than the capture: its first packets are missing.
         if dice.random() < 0.5 and len(flow) > 6:
             flow = flow[dice.randrange(3, len(flow) - 3) :]
+            # Bare ACKs and resets of two copies cannot be told apart by anything.
+            if not any(_carries(packet) for _, packet in flow):
+                continue
         begin = start + dice.randrange(600 * 10**9)
         one, other = flow[0][1][12:16] + flow[0][1][20:22], flow[0][1][16:20] + flow[0][1][22:24]
         copy = {end: _fresh(dice, end) for end in (one, other)}

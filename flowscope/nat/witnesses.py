@@ -150,10 +150,10 @@ def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -
     )
     keys = segments.filter(pl.col("leg").is_in(missing.implode())).select("key").unique().collect()["key"]
     data = segments.filter(pl.col("key").is_in(keys.implode())).collect()
-    if not data.height:
-        return pl.DataFrame(schema=MEETINGS)
     data = data.join(islands.select("point", "island"), "point").sort("key", "at_ns", "leg")
     data = data.with_columns(crowd=pl.col("leg").n_unique().over("key").cast(pl.UInt32)).filter(pl.col("crowd") > 1)
+    if not data.height:
+        return pl.DataFrame(schema=MEETINGS)
     copied = ("leg", "half", "point", "island", "at_ns", "ttl", "ip_id", "tsval", "key")
     found = []
     for step in range(1, _reach(data, _SEGMENT_NEIGHBOURS) + 1):
