@@ -12,10 +12,19 @@ from types import ModuleType
 
 from flowscope.findings import Finding
 from flowscope.rules import (
+    all_members_down,
     asymmetric_return,
     blocked_traffic,
+    client_port_collision,
     closed_port,
     hairpin_mismatch,
+    half_flow,
+    member_out_of_rotation,
+    probe_blocked,
+    probe_failing,
+    snat_exhaustion,
+    snat_port_collision,
+    snat_pressure,
     truncated_packets,
     untranslated_leak,
 )
@@ -24,11 +33,20 @@ from flowscope.settings import Settings
 from flowscope.window import Window
 
 RULES: dict[str, ModuleType] = {
+    "snat-exhaustion": snat_exhaustion,
+    "snat-port-collision": snat_port_collision,
+    "client-port-collision": client_port_collision,
     "hairpin-mismatch": hairpin_mismatch,
     "untranslated-leak": untranslated_leak,
     "asymmetric-return": asymmetric_return,
     "closed-port": closed_port,
     "blocked-traffic": blocked_traffic,
+    "snat-pressure": snat_pressure,
+    "probe-blocked": probe_blocked,
+    "probe-failing": probe_failing,
+    "all-members-down": all_members_down,
+    "member-out-of-rotation": member_out_of_rotation,
+    "half-flow": half_flow,
     "truncated-packets": truncated_packets,
 }
 """Every rule by name."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from flowscope.findings import Finding
 from flowscope.window import Window
 
-#: Nearest cause first (the contract's order).
+#: Nearest cause first (the contract's order); what any of them explains is no loss and no missing half.
 NEARNESS: tuple[str, ...] = (
     "nsg-deny",
     "snat-exhaustion",
@@ -21,7 +21,13 @@ NEARNESS: tuple[str, ...] = (
     "unresponsive-service",
     "mtu-blackhole",
     "blocked-traffic",
+    "frontend-unanswered",
+    "half-flow",
+    "path-loss",
 )
+
+#: Rules about points: several points may see the same path badly.
+_SHARING = ("half-flow", "path-loss")
 
 
 def fold(findings: list[Finding], window: Window) -> list[Finding]:
@@ -39,8 +45,11 @@ def fold(findings: list[Finding], window: Window) -> list[Finding]:
         if not finding.paths or finding.rule not in rank:
             kept.append(finding)
             continue
-        # Paths of the same rule may stand in two findings only by mistake; the first keeps them.
-        own = tuple(path for path in finding.paths if path not in owner)
+        # Paths of another rule about members may stand in two of its findings only by mistake; the first keeps them.
+        sharing = finding.rule in _SHARING
+        own = tuple(
+            path for path in finding.paths if path not in owner or (sharing and kept[owner[path]].rule == finding.rule)
+        )
         if not own:
             nearest = owner[finding.paths[0]]
             cause = kept[nearest]
