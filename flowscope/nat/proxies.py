@@ -1,0 +1,179 @@
+"""The two sides of proxies that split TCP (HAProxy, nginx, Application Gateway, Front Door), joined leg to leg.
+
+Nothing of TCP crosses such a proxy, so what it passes on is compared, strongest first: the PROXY header that names the
+client's leg; what HTTP requests have in common, request by request, for one server connection may carry those of many
+clients; the bytes of streams that cannot be read; order and time. What one step has joined the next leaves alone.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.clocks import Clocks
+from flowscope.nat.proxy_bytes import digest_joins, hello_joins, timing_joins
+from flowscope.nat.proxy_choice import chosen
+from flowscope.nat.proxy_client import address_pairs, endpoint_pairs
+from flowscope.nat.proxy_clocks import aligned, crossings, on_one_clock
+from flowscope.nat.proxy_exchanges import clients, exchanges
+from flowscope.nat.proxy_header import header_joins, header_pairs, named_clients
+from flowscope.nat.proxy_request import by_client, request_pairs
+from flowscope.nat.proxy_sides import TIMES, on_islands, sides
+from flowscope.nat.proxy_ties import probed
+from flowscope.nat.topology import Topology
+
+PROXIED = {
+    "leg": pl.UInt64,
+    "before": pl.UInt64,
+    "bits": pl.Float64,
+    "margin": pl.Float64,
+    "ambiguous": pl.Boolean,
+    "method": pl.String,
+    "requests": pl.UInt32,
+}
+"""Columns of :func:`join_proxied`."""
+
+#: Many requests make a pair surer, but never surer than this.
+_MOST_BITS = 40.0
+#: Between the address a header names and the proxy.
+_MOST_TRANSLATORS = 8
+_ASKED_TIMES = ("asked_ns", "answered_ns", "until_ns")
+
+
+def join_proxied(
+    legs: pl.DataFrame,
+    flows: pl.DataFrame,
+    messages: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
+    joined: pl.DataFrame,
+    clocks: Clocks,
+) -> pl.DataFrame:
+    """For each leg that a proxy opened the client legs it served.
+
+    Args:
+        legs: as :func:`flowscope.nat.legs.leg_table` returns them.
+        flows: with ``leg``; row number = flow number.
+        messages: the core's message table.
+        addresses: the core's address table.
+        topology: what is known of the balancer.
+        joined: legs that were joined packet by packet, columns ``leg`` and ``before``. A leg that continues another
+            was opened by no proxy, and one that goes on ends at none.
+        clocks: of the points.
+
+    Returns:
+        Columns as in :data:`PROXIED`, one row per pair of legs; ``requests`` counts what the pair carried, where
+        requests were compared. ``before`` is null where several fit as well (``ambiguous``).
+    """
+    known = sides(legs, flows, clocks)
+    from_clients = on_islands(exchanges(messages, flows, clocks, "last"), clocks)
+    # Only where several points saw a leg is there a choice.
+    several = flows["leg"].n_unique() < flows.height
+    to_servers = on_islands(exchanges(messages, flows, clocks, "first"), clocks) if several else from_clients
+    said = clients(to_servers, addresses)
+    headers = named_clients(messages, flows, addresses)
+    if known["island"].n_unique() > 1:
+        sent, named = by_client(known, from_clients, to_servers, said)
+        keyed = pl.concat(
+            [one.select("exchange", "key", front=pl.lit(side)) for one, side in ((sent, True), (named, False))]
+        )
+        crossed = crossings(header_pairs(headers, known), from_clients, to_servers, keyed)
+        shifts = aligned(crossed, known["island"].value_counts(sort=True)["island"])
+        known = on_one_clock(known, shifts, TIMES)
+        from_clients, to_servers = (on_one_clock(one, shifts, _ASKED_TIMES) for one in (from_clients, to_servers))
+
+    fronts = known.join(joined.select(leg="before"), "leg", how="anti")
+    backs = known.join(joined.select("leg"), "leg", how="anti")
+    found: list[pl.DataFrame] = []
+
+    by_header = header_joins(header_pairs(headers.join(backs, "leg", how="semi"), known))
+    found.append(_as_joins(_to_the_end(by_header, joined), "proxy-protocol"))
+    fronts, backs = _without(fronts, backs, found[-1])
+
+    asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
+    asked_back = to_servers.join(backs.select("leg"), "leg", how="semi")
+    found.append(_by_request(known, fronts, asked_front, asked_back, said, addresses, topology))
+    # A client's connection may go on to other servers; what served it by requests is settled.
+    backs = backs.join(found[-1], "leg", how="anti")
+
+    found.append(_as_joins(hello_joins(fronts, backs, messages, flows), "payload"))
+    fronts, backs = _without(fronts, backs, found[-1])
+    read = pl.concat([from_clients["leg"], to_servers["leg"]]).unique().implode()
+    fronts, backs = (one.with_columns(read=pl.col("leg").is_in(read)) for one in (fronts, backs))
+    unread = fronts.filter(~pl.col("read")), backs.filter(~pl.col("read"))
+    found.append(_as_joins(digest_joins(unread[0], unread[1], addresses, topology), "payload"))
+    fronts, backs = _without(fronts, backs, found[-1])
+
+    fronts = fronts.join(pl.concat(found).select(leg="before"), "leg", how="anti")
+    backs = backs.join(probed(backs, addresses, topology), "leg", how="anti")
+    by_time = timing_joins(fronts, backs, _names(messages, flows), addresses, topology)
+    found.append(_as_joins(by_time, "timing"))
+    return pl.concat(found).sort("leg", "before", nulls_last=True)
+
+
+def _by_request(
+    known: pl.DataFrame,
+    fronts: pl.DataFrame,
+    asked_front: pl.DataFrame,
+    asked_back: pl.DataFrame,
+    said: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
+) -> pl.DataFrame:
+    """Joins by what the requests say, as pairs of legs with the number of requests they carried."""
+    usable = known.join(fronts.select("leg"), "leg", how="semi")
+    by_endpoint = endpoint_pairs(usable, known, asked_back, said, addresses, topology)
+    rest = asked_back.join(by_endpoint, left_on="exchange", right_on="back", how="anti")
+    believed, unsure = chosen(request_pairs(known, asked_front, rest, said, addresses, topology))
+    rest = rest.join(believed, left_on="exchange", right_on="back", how="anti").filter(
+        ~pl.col("leg").is_in(unsure.implode())
+    )
+    by_address, several = address_pairs(usable, known, asked_front, rest, said, addresses, topology)
+    columns = ["back", "back_leg", "front_leg", "bits", "margin"]
+    pairs = pl.concat([by_endpoint.select(columns), believed.select(columns), by_address.select(columns)])
+    joins = pairs.group_by("back_leg", "front_leg", maintain_order=True).agg(
+        requests=pl.col("back").n_unique(), bits=pl.col("bits").max(), margin=pl.col("margin").max()
+    )
+    joins = joins.select(
+        "margin",
+        leg="back_leg",
+        before="front_leg",
+        bits=(pl.col("bits") + 2 * pl.col("requests").log(2)).clip(upper_bound=_MOST_BITS),
+        ambiguous=pl.lit(value=False),
+        requests="requests",
+    )
+    doubtful = pl.concat([unsure, several]).unique()
+    doubtful = doubtful.filter(~doubtful.is_in(joins["leg"].implode()))
+    nothing = pl.DataFrame({"leg": doubtful}).with_columns(
+        bits=pl.lit(0.0), margin=pl.lit(0.0), ambiguous=pl.lit(value=True)
+    )
+    return _as_joins(pl.concat([joins, nothing], how="diagonal_relaxed"), "proxy-request")
+
+
+def _as_joins(found: pl.DataFrame, method: str) -> pl.DataFrame:
+    """Brings what a step returned into the form of :data:`PROXIED`."""
+    missing = [pl.lit(None, kind).alias(name) for name, kind in PROXIED.items() if name not in found.columns]
+    return found.with_columns(*missing).with_columns(method=pl.lit(method)).select(PROXIED.keys()).cast(PROXIED)  # type: ignore[arg-type]
+
+
+def _without(fronts: pl.DataFrame, backs: pl.DataFrame, done: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Leaves out legs that were joined one to one."""
+    return fronts.join(done.select(leg="before"), "leg", how="anti"), backs.join(done, "leg", how="anti")
+
+
+def _to_the_end(joins: pl.DataFrame, joined: pl.DataFrame) -> pl.DataFrame:
+    """A header may name the leg before a translator: what ends at the proxy is the leg behind it."""
+    onward = joined.drop_nulls("before").unique("before", keep="last", maintain_order=True)
+    for _ in range(_MOST_TRANSLATORS):
+        further = joins.join(onward.select("before", onward="leg"), "before", how="left", maintain_order="left")
+        if not further["onward"].is_not_null().any():
+            break
+        joins = further.with_columns(before=pl.coalesce("onward", "before")).drop("onward")
+    return joins.filter((pl.col("leg") != pl.col("before")).fill_null(value=True))
+
+
+def _names(messages: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """Server names of TLS legs: ``leg`` and ``sni``."""
+    hellos = messages.filter(pl.col("kind") == "tls-client-hello", pl.col("sni").is_not_null())
+    return hellos.select("sni", leg=flows["leg"].gather(hellos["flow"])).unique(
+        "leg", keep="first", maintain_order=True
+    )

@@ -1,0 +1,199 @@
+"""Which request on a proxy's client side is which on its server side, by what crosses in clear HTTP.
+
+A unique value is proof whatever its header is called. The client's address in X-Forwarded-For and its kin, the request
+line, Host, agent, status and length of the response are worth less each, and count together with the times: the request
+leaves the proxy after it came, the response comes back before it is passed on.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.proxy_exchanges import ids
+from flowscope.nat.proxy_nearest import earlier
+from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
+from flowscope.nat.proxy_ties import tie_keys, with_ties
+from flowscope.nat.topology import Topology
+
+#: A value on more legs than a chain of proxies has is none of one request.
+_MOST_LEGS = 8
+#: Bits of a value that occurs once per leg, of one that marks a connection, and of one that recurs.
+_UNIQUE, _MARK, _RECURS = 20.0, 16.0, 4.0
+#: Bits of the client's address, where the proxy added it and where an earlier one did.
+_NAMED, _NAMED_BEFORE = 10.0, 8.0
+#: What points on one clock may disagree by, and how far order may be violated at all.
+_SLACK_NS, _MOST_WRONG_NS = 100_000, 5_000_000
+_KNOWN_IDS = r"request|correlation|trace|transaction|unique|azure-ref|amzn"
+#: Bits that make an identity: such a pair needs no rivalry between requests to be believed.
+PROOF = 16.0
+
+
+def request_pairs(
+    sides: pl.DataFrame,
+    fronts: pl.DataFrame,
+    backs: pl.DataFrame,
+    said: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
+) -> pl.DataFrame:
+    """Pairs of exchanges that may be one request on both sides of a proxy, with ``bits``.
+
+    Args:
+        sides: as :func:`flowscope.nat.proxy_sides.sides` returns them.
+        fronts: exchanges of legs that may be a client's, as :func:`flowscope.nat.proxy_exchanges.exchanges` returns
+            them, with ``slack_ns`` (doubt about their clock).
+        backs: the same of legs that may lead to a server.
+        said: what those say of their clients, as :func:`flowscope.nat.proxy_exchanges.clients` returns it.
+        addresses: the core's address table.
+        topology: what is known of the balancer.
+
+    Returns:
+        Columns ``front`` and ``back`` (exchanges), ``front_leg``, ``back_leg``, ``front_turn``, ``back_turn``,
+        ``bits``, ``proof`` (true when an identity crossed), ``answered`` (the server did).
+    """
+    found = pl.concat(
+        [
+            id_pairs(fronts, backs),
+            _client_pairs(sides, fronts, backs, said),
+            _tied_pairs(sides, fronts, backs, addresses, topology),
+        ],
+        how="diagonal",
+    )
+    found = found.group_by("front", "back").agg(pl.col("id_bits").max(), pl.col("client_bits").max())
+    columns = (
+        "leg", "turn", "method", "target", "host", "agent", "status", "body_bytes", "asked_ns", "answered_ns",
+        "until_ns", "slack_ns",
+    )  # fmt: skip
+    pairs = found.join(fronts.select(*columns, front="exchange"), "front").join(
+        backs.select(*columns, back="exchange"), "back", suffix="_b"
+    )
+    known = sides.select("leg", "src", "dst", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
+    pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
+    pairs = pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("method") == pl.col("method_b"))
+    return _scored(with_ties(pairs, addresses, topology)).select(
+        "front",
+        "back",
+        "bits",
+        front_leg="leg",
+        back_leg="leg_b",
+        front_turn="turn",
+        back_turn="turn_b",
+        proof=(pl.col("id_bits") >= PROOF).fill_null(value=False),
+        answered=pl.col("answered_ns_b").is_not_null(),
+    )
+
+
+def id_pairs(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs ``front``, ``back`` of exchanges with a value in common that few have, and its worth: ``id_bits``."""
+    named = ids(fronts)
+    per_leg = named.group_by("name", "value", "leg").agg(times=pl.len())
+    per_value = per_leg.group_by("value").agg(legs=pl.col("leg").n_unique(), times=pl.col("times").max())
+    back_ids = ids(backs)
+    on_legs = pl.concat([per_leg.select("value", "leg"), back_ids.select("value", "leg")]).unique()
+    shared = on_legs.group_by("value").len("legs").filter(pl.col("legs").is_between(2, _MOST_LEGS))
+    kinds = per_leg.group_by("name").agg(kinds=pl.col("value").n_unique())
+    telling = (pl.col("kinds") >= 2) | (pl.col("value").str.len_bytes() >= 16) | pl.col("name").str.contains(_KNOWN_IDS)
+    worth = (
+        pl.when(pl.col("times") == 1).then(pl.when(telling).then(_UNIQUE).otherwise(_UNIQUE / 2))
+        # Different on every connection, the same for all its requests.
+        .when(pl.col("kinds") >= 3).then(_MARK)
+        .otherwise(_RECURS)
+    )  # fmt: skip
+    values = (
+        named.join(shared.select("value"), "value")
+        .join(per_value.select("value", "times"), "value")
+        .join(kinds, "name")
+        .group_by("value")
+        .agg(id_bits=worth.max())
+        .with_row_index("key")
+    )
+    left = named.join(values, "value").join(fronts.select("exchange", "asked_ns"), "exchange")
+    right = back_ids.join(values, "value").join(backs.select("exchange", "asked_ns"), "exchange")
+    pairs = earlier_by_key(left.select("key", "id_bits", "asked_ns", "exchange"), right)
+    return pairs.join(values.select("key", "id_bits"), "key").group_by("front", "back").agg(pl.col("id_bits").max())
+
+
+def earlier_by_key(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """:func:`flowscope.nat.proxy_nearest.earlier` for exchanges with ``key``; keeps the key."""
+    fronts = left.select("key", at_ns="asked_ns", front=pl.struct("exchange", "key"))
+    backs = right.select("key", at_ns="asked_ns", back="exchange")
+    return earlier(fronts, backs).unnest("front").rename({"exchange": "front"})
+
+
+def _client_pairs(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Requests from a client, and requests that name it, with the same method and end of target."""
+    sent, named = by_client(sides, fronts, backs, said)
+    pairs = earlier(
+        sent.select("key", at_ns="asked_ns", front="exchange"), named.select("key", at_ns="asked_ns", back="exchange")
+    )
+    bits = pl.when(pl.col("place") == 0).then(_NAMED).otherwise(_NAMED_BEFORE)
+    worth = named.select(back="exchange", client="client", client_bits=bits)
+    return (
+        pairs.join(sent.select(front="exchange", client="client"), "front")
+        .join(worth, ["back", "client"])
+        .drop("client")
+    )
+
+
+def by_client(
+    sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, said: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Requests of clients, and those that name one: ``exchange``, ``asked_ns``, ``client``, and a ``key`` to join by.
+
+    The second also has ``place``, see :func:`flowscope.nat.proxy_exchanges.clients`.
+    """
+    key = pl.struct("client", "method", "tail")
+    named = said.group_by("exchange", "client").agg(pl.col("place").min())
+    named = named.join(backs.select("exchange", "asked_ns", "method", "tail"), "exchange")
+    sent = fronts.join(sides.select("leg", client="src"), "leg")
+    return (
+        sent.select("exchange", "asked_ns", "client", key=key),
+        named.select("exchange", "asked_ns", "client", "place", key=key),
+    )
+
+
+def _tied_pairs(
+    sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
+    """Requests of the same method and end of target on legs that the topology or a host ties."""
+    left, right = tie_keys(sides.select("leg", "src", "dst", "dst_end"), addresses, topology)
+    key = pl.struct("tie", "method", "tail")
+    return earlier(
+        fronts.join(left.select("leg", "tie"), "leg").select(key=key, at_ns="asked_ns", front="exchange"),
+        backs.join(right.select("leg", "tie"), "leg").select(key=key, at_ns="asked_ns", back="exchange"),
+    )
+
+
+def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``bits``; leaves out what the order of things forbids."""
+    slack = _SLACK_NS + pl.col("slack_ns") + pl.col("slack_ns_b")
+    both_answered = pl.col("answered_ns").is_not_null() & pl.col("answered_ns_b").is_not_null()
+    ahead = pl.col("asked_ns_b") - pl.col("asked_ns")
+    behind = pl.when(both_answered).then(pl.col("answered_ns") - pl.col("answered_ns_b")).otherwise(0)
+    late = pl.col("asked_ns_b") - pl.col("until_ns").fill_null(pl.col("asked_ns_b"))
+    wrong = pl.max_horizontal(-ahead, -behind, late, pl.lit(0)).cast(pl.Float64)
+    passing = (ahead.clip(0) + behind.clip(0)).cast(pl.Float64) / 1e6
+    same_target = pl.col("target") == pl.col("target_b")
+    # Proxies add prefixes to paths and take them away.
+    prefixed = pl.col("target").str.ends_with(pl.col("target_b").str.strip_chars_start("/")) | pl.col(
+        "target_b"
+    ).str.ends_with(pl.col("target").str.strip_chars_start("/"))
+
+    def agree(name: str, right: float, wrong: float) -> pl.Expr:
+        equal = pl.col(name) == pl.col(f"{name}_b")
+        return pl.when(equal).then(right).when(~equal).then(wrong).otherwise(0.0)
+
+    bits = (
+        pl.col("id_bits").fill_null(0.0)
+        + pl.col("client_bits").fill_null(0.0)
+        + pl.when("expected").then(10.0).when("one_host").then(4.0).otherwise(0.0)
+        - pl.when("contradicted").then(12.0).otherwise(0.0)
+        + pl.when(same_target).then(4.0).when(prefixed).then(2.0).otherwise(-10.0)
+        + agree("host", 2.0, 0.0)
+        + agree("agent", 2.0, -3.0)
+        + agree("status", 1.0, -3.0)
+        + agree("body_bytes", 2.0, 0.0)
+        - (1 + passing).log(2)
+        - 4 * (1 + wrong / slack).log(2)
+    )
+    return pairs.filter(wrong <= _MOST_WRONG_NS + 4 * slack).with_columns(bits=bits)
