@@ -1,0 +1,205 @@
+"""New outbound connections fail because every SNAT port towards one destination is in use.
+
+What it flags
+    SYNs that reach the translator and never leave it, while all ports of its address towards that destination are in
+    use, or are still held after a close.
+
+Why it matters
+    Nothing answers and nothing is logged: no RST, no ICMP. The client waits for its SYN retries, one or two minutes.
+    Other destinations and connections that are open go on working, so the network looks healthy. One SNAT port serves
+    any number of destinations, but each destination only once; and Azure holds a port for four minutes after a FIN, so
+    that the sockets of the client say little.
+
+Evidence
+    The SYNs inside, their absence outside, and the model of port use: `ports_peak` of `ports_available` ports were in
+    use at every try of a connection that failed. Connections that worked before, or to other destinations at the same
+    time, tell it from an outage. `ports_needed` is what would have sufficed.
+
+Look-alikes
+    A security rule or an outage fails from the first SYN on, with ports to spare: not flagged. A limit on connections,
+    or a translator that is overloaded, drops SYNs as well: excluded by the number of ports in the topology, or by other
+    destinations that get ports meanwhile. From the inside alone a server that stopped answering looks the same
+    (`likely`). A single SYN that is lost and repeated is loss, or two connections that raced for one port.
+
+Check next
+    Capture on both sides of the translator at once: the SYN must be on one side only. In Azure look at the metrics
+    "SNAT connection count" (state failed) and "used SNAT ports".
+
+References
+    Azure: outbound connections of Azure Load Balancer; troubleshoot outbound connections.
+    Linux: `conntrack -S`, counters insert_failed and drop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Finding, Severity, Verdict
+from flowscope.rules.evidence import prove
+from flowscope.rules.snat_words import (
+    both_sides_line,
+    destination,
+    paths_of,
+    port_facts,
+    snat_address,
+    top_members,
+)
+from flowscope.snat.uses import KEY
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+#: Ports from which on a full block of neighbouring ones is no accident when the topology does not say how many exist.
+_BLOCK = 8
+#: Connections, or SYNs of one, that a capture does not lose by chance on one side only.
+_ENOUGH = 3
+_SECOND_NS = 1_000_000_000
+_WORKED = ("established", "reset", "idle-closed")
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per SNAT address and destination; where each member has its own ports, all of them together."""
+    use = window.port_use
+    if not use.refusals.height:
+        return
+    short = use.pools.filter(pl.col("refused") > 0, pl.col("ports_available") > 0)
+    for _, pools in short.group_by(*KEY, maintain_order=True):
+        exhausted = []
+        for pool in pools.sort("refused", "pool", descending=[True, False]).iter_rows(named=True):
+            stuck, assumed = _stuck(use.refusals.filter(pl.col("pool") == pool["pool"]), pool)
+            if stuck.height and (pool["ports_known"] or _is_block(pool)) and _worked_before(window, pool, stuck):
+                exhausted.append((pool, stuck, assumed))
+        if exhausted:
+            yield _exhausted(window, exhausted)
+
+
+def _stuck(refused: pl.DataFrame, pool: dict[str, Any]) -> tuple[pl.DataFrame, bool]:
+    """Connections that failed while all ports were in use; True when that takes a hold that is not known."""
+    full = refused.filter(pl.col("level") >= pool["ports_available"])
+    if full.height or pool["hold_known"]:
+        return full, False
+    return refused.filter(pl.col("level_held") >= pool["ports_available"]), True
+
+
+def _worked_before(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
+    """Connections to the same destination that worked before the first that failed."""
+    return window.port_use.users.filter(
+        pl.col("pool") == pool["pool"], pl.col("outcome").is_in(_WORKED), pl.col("from_ns") < stuck["first_ns"].min()
+    ).height
+
+
+def _worked_elsewhere(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
+    """Connections that got a port of the same address to another destination meanwhile."""
+    return window.port_use.users.filter(
+        pl.col("snat") == pool["snat"],
+        pl.col("destination").ne_missing(pool["destination"])
+        | pl.col("destination_port").ne_missing(pool["destination_port"]),
+        pl.col("outcome").is_in(_WORKED),
+        pl.col("from_ns") >= stuck["first_ns"].min(),
+        pl.col("from_ns") <= int(stuck["last_ns"].max()) + _SECOND_NS,  # type: ignore[arg-type]
+    ).height
+
+
+def _is_block(pool: dict[str, Any]) -> bool:
+    """True when the ports seen are a closed block, all of them used towards this destination."""
+    width = (pool["highest_port"] or 0) - (pool["lowest_port"] or 0) + 1
+    return bool(pool["ports_seen"] >= _BLOCK and pool["ports_seen"] == pool["ports_available"] == width)
+
+
+def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFrame, bool]]) -> Finding:
+    pool, worst, assumed = exhausted[0]
+    stuck = pl.concat([one for _, one, _ in exhausted])
+    before, elsewhere = _worked_before(window, pool, worst), _worked_elsewhere(window, pool, worst)
+    caveats = _caveats(window, pool, stuck, assumed, elsewhere)
+    paths = paths_of(window, stuck["path"])
+    proof = prove(window, paths, ("syn",), lambda event: _note(window, event))
+    where, address = destination(window, pool), snat_address(window, pool)
+    whose = " and ".join(window.called(one["member"]) for one, _, _ in exhausted if one["member"] is not None)
+    whose = f" of {whose}" if whose else ""
+    kind = "" if pool["ports_known"] else " that were seen"
+    contrast = f"{before:,} connections to {where} had worked before"
+    if elsewhere:
+        contrast += f", and {elsewhere:,} to other destinations worked meanwhile"
+    return Finding(
+        rule="snat-exhaustion",
+        severity=SEVERITY,
+        verdict=Verdict.LIKELY if caveats else Verdict.CONFIRMED,
+        title=f"SNAT ports of {address}{whose} towards {where} are exhausted",
+        summary=(
+            f"{stuck.height:,} connections to {where} got no port: their SYNs reached the translator and none left "
+            f"it, while {pool['peak'] if not assumed else pool['ports_available']:,} of {pool['ports_available']:,} "
+            f"ports{kind} were in use{' or held after a close' if assumed else ''}. {contrast}. "
+            f"{pool['ports_needed']:,} ports would have sufficed; with {pool['ports_available']:,} about "
+            f"{pool['sustainable_per_s']:g} new connections per second are sustainable. "
+            f"Most ports are used by {top_members(window, pool)}."
+            if pool["both"]
+            else f"{stuck.height:,} connections to {where} were never answered while connections of the same hosts "
+            f"used all {pool['ports_available']:,} ports that {address} has. {contrast}. "
+            f"{pool['ports_needed']:,} ports would have sufficed. Most are used by {top_members(window, pool)}."
+        ),
+        subject={"snat": address, "destination": where},
+        count=stuck.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(sorted(stuck["path"])),
+        facts={**port_facts(pool), "refused": stuck.height},
+        names=window.names(paths["client"].unique().to_list()),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause=(
+            "Each connection to one destination needs a SNAT port of its own, and a port stays taken for a while "
+            "after the connection has ended. More connections were opened, or held open, than there are ports."
+        ),
+        remedy=(
+            f"Reuse connections to {where}: keep-alive and a connection pool in the client save most ports.",
+            f"Give the translator more ports: a larger allocation for each member ({pool['ports_needed']:,} would "
+            "have done here), more SNAT addresses, or a NAT gateway.",
+            "Or avoid SNAT: a private endpoint or peering to the destination, or a public address for the member.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=both_sides_line(window, pool) if caveats else None,
+        references=(
+            "Azure: troubleshoot SNAT exhaustion and connection timeouts",
+            "Azure: outbound connections of Azure Load Balancer (ports, holds)",
+        ),
+    )
+
+
+def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, assumed: bool, elsewhere: int) -> list[str]:
+    """What else it could be, as far as the captures cannot exclude it."""
+    if not pool["both"]:
+        return ["Only the inside of the translator was captured: a server that stopped answering looks the same."]
+    caveats = []
+    if assumed:
+        caveats.append(
+            "How long a port is held after a close is not known; it was counted as held for 240 s. Set fin_hold_s and "
+            "rst_hold_s in the topology."
+        )
+    if not pool["ports_known"] and not elsewhere:
+        caveats.append(
+            f"The number of ports ({pool['ports_available']:,}) is what was observed: a limit on connections, or a "
+            "translator that failed altogether, looks the same."
+        )
+    if stuck.height < _ENOUGH and int(stuck["tries"].max() or 0) < _ENOUGH:  # type: ignore[arg-type]
+        caveats.append("So few SYNs may have been lost on the way, or the capture outside may have missed them.")
+    if not _outside_alive(window, pool, stuck):
+        caveats.append("The capture outside the translator did not run all the time.")
+    return caveats
+
+
+def _outside_alive(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> bool:
+    """True when a point outside saw packets before the first and after the last of these SYNs."""
+    crossed = window.port_use.users.filter(pl.col("pool") == pool["pool"], ~pl.col("refused"))["leg"]
+    points = set(window.flows_of_legs(crossed)["point"])
+    places = [window.places[point] for point in points if point in window.places]
+    first, last = stuck["first_ns"].min(), stuck["first_ns"].max()
+    return any(place.first_ns <= first and place.last_ns >= last for place in places)  # type: ignore[operator]
+
+
+def _note(window: Window, event: dict[str, Any]) -> str | None:
+    if event["half"] != 0:
+        return None
+    return f"SYN at {window.point_name(event['point'])}; no SYN with its number leaves the translator"

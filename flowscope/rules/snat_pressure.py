@@ -1,0 +1,122 @@
+"""More than three quarters of the SNAT ports towards one destination are in use: soon connections will fail.
+
+What it flags
+    A SNAT address whose ports towards one destination were in use to more than 75 % at some moment, without a
+    connection that failed for it.
+
+Why it matters
+    The step from here to `snat-exhaustion` is small and comes without warning: nothing slows down before SYNs vanish. A
+    burst of short connections is enough, because a port stays taken after its connection has ended.
+
+Evidence
+    The connections that held a port at the busiest moment. `ports_peak` of `ports_available`, `above_75_s` seconds at
+    three quarters and more, `sustainable_per_s` new connections per second that the ports allow.
+
+Look-alikes
+    Many connections to many destinations share the ports and are no pressure: each destination is counted for itself.
+    Where the topology does not say how many ports there are, the share is not known and nothing is flagged. From the
+    inside alone connections are counted in place of ports (`likely`): some of them may leave by another address.
+
+Check next
+    Watch the number of used ports over a day (in Azure the metric "used SNAT ports"); give `fin_hold_s` in the
+    topology.
+
+References
+    Azure: outbound connections of Azure Load Balancer; troubleshoot outbound connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Finding, Severity, Verdict
+from flowscope.rules.evidence import prove
+from flowscope.rules.snat_words import (
+    both_sides_line,
+    destination,
+    paths_of,
+    port_facts,
+    snat_address,
+    top_members,
+)
+from flowscope.snat.uses import KEY
+from flowscope.window import Window
+
+SEVERITY = Severity.WARNING
+
+#: The share of the ports that the contract calls pressure.
+_PRESSURE = 0.75
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per SNAT address and destination: the busiest member, where each has its own ports."""
+    use = window.port_use
+    if not use.pools.height:
+        return
+    busy = use.pools.filter("ports_known", pl.col("peak") > _PRESSURE * pl.col("ports_available"))
+    for _, pools in busy.group_by(*KEY, maintain_order=True):
+        refused = use.refusals.join(pools, "pool").filter(pl.col("level_held") >= pl.col("ports_available"))
+        # Then it has failed already, and snat-exhaustion says so.
+        if not refused.height:
+            share = pl.col("peak") / pl.col("ports_available")
+            yield _pressed(window, pools.sort(share, "pool", descending=[True, False]).row(0, named=True))
+
+
+def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
+    users = window.port_use.users
+    held = users.filter(
+        pl.col("pool") == pool["pool"],
+        ~pl.col("refused"),
+        pl.col("from_ns") <= pool["peak_ns"],
+        pl.col("until_ns") > pool["peak_ns"],
+    )
+    paths = paths_of(window, held["path"])
+    proof = prove(window, paths, ("syn",), lambda event: _note(window, event), each=2)
+    where, address = destination(window, pool), snat_address(window, pool)
+    whose = f" of {window.called(pool['member'])}" if pool["member"] is not None else ""
+    share = pool["peak"] / pool["ports_available"]
+    caveats = []
+    if not pool["both"]:
+        caveats.append(
+            "Only the inside of the translator was captured: connections were counted, and some of them may use "
+            "another SNAT address."
+        )
+    hold = "" if pool["hold_known"] else " How long a port is held after a close is not known and was not counted."
+    return Finding(
+        rule="snat-pressure",
+        severity=SEVERITY,
+        verdict=Verdict.LIKELY if caveats else Verdict.CONFIRMED,
+        title=f"{share:.0%} of the SNAT ports of {address}{whose} towards {where} were in use",
+        summary=(
+            f"At the busiest moment {pool['peak']:,} of {pool['ports_available']:,} ports towards {where} were in use, "
+            f"and for {pool['above_75_s']:.1f} s three quarters or more. No connection failed for want of a port yet. "
+            f"Most ports are used by {top_members(window, pool)}. The ports allow about "
+            f"{pool['sustainable_per_s']:g} new connections per second.{hold}"
+        ),
+        subject={"snat": address, "destination": where},
+        count=held.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(sorted(held["path"])),
+        facts={**port_facts(pool), "above_75_s": round(pool["above_75_s"], 3)},
+        names=window.names(paths["client"].unique().to_list()),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="Each connection to one destination needs a SNAT port of its own, and few are left.",
+        remedy=(
+            f"Reuse connections to {where}: keep-alive and a connection pool in the client save most ports.",
+            "Give the translator more ports: a larger allocation for each member, more SNAT addresses, a NAT gateway.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=both_sides_line(window, pool) if caveats else None,
+        references=("Azure: outbound connections of Azure Load Balancer (ports, holds)",),
+    )
+
+
+def _note(window: Window, event: dict[str, Any]) -> str | None:
+    if event["half"] != 0:
+        return None
+    return f"SYN at {window.point_name(event['point'])} of a connection that held a port at the busiest moment"

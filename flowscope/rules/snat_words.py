@@ -1,0 +1,52 @@
+"""How findings call a pool of SNAT ports, its members and what to capture next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Fact
+from flowscope.rules.evidence import tcpdump_line
+from flowscope.snat.allocation import address_text
+from flowscope.window import Window
+
+
+def snat_address(window: Window, pool: dict[str, Any]) -> str:
+    """The SNAT address of a pool as text."""
+    return address_text(window.topology, window.addresses, pool["snat"])
+
+
+def destination(window: Window, pool: dict[str, Any]) -> str:
+    """``198.51.100.10:443``; for UDP, where a port serves the whole host, the address alone."""
+    if pool["destination_port"] is None:
+        return window.address(pool["destination"])
+    return window.endpoint(pool["destination"], pool["destination_port"])
+
+
+def port_facts(pool: dict[str, Any]) -> dict[str, Fact]:
+    """The facts that every finding about port use has."""
+    return {
+        "ports_available": pool["ports_available"],
+        "ports_peak": pool["peak"],
+        "refused": pool["refused"],
+        "ports_from": "topology" if pool["ports_known"] else "observed",
+        "ports_needed": pool["ports_needed"],
+        "sustainable_per_s": pool["sustainable_per_s"],
+    }
+
+
+def top_members(window: Window, pool: dict[str, Any], most: int = 3) -> str:
+    """Who uses the ports, most first: ``vm1 20, vm2 12``."""
+    return ", ".join(f"{window.called(one['inside'])} {one['connections']:,}" for one in (pool["top"] or [])[:most])
+
+
+def both_sides_line(window: Window, pool: dict[str, Any], file: str = "snat.pcap") -> str:
+    """What to run next: the same packets on both sides of the translator."""
+    line = tcpdump_line([window.address(pool["destination"])], pool["destination_port"], file)
+    return f"{line}  (on both sides of the translator at once)"
+
+
+def paths_of(window: Window, numbers: pl.Series) -> pl.DataFrame:
+    """The paths with these numbers."""
+    return window.paths.filter(pl.col("path").is_in(numbers.implode()))

@@ -1,0 +1,94 @@
+"""What the topology says of the SNAT addresses: how many ports there are, for whom, and how long each is held."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from flowscope.nat.numbers import address_numbers
+from flowscope.nat.topology import Snat, Topology
+
+#: Inside addresses as a translator has them; documentation prefixes are none, though Python calls them private.
+_INSIDE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The ports of one SNAT address."""
+
+    snat: int
+    """Address number."""
+    ports: int
+    """Of all, or of each member."""
+    per_member: bool
+    fin_hold_s: float | None
+    """None when the topology does not say."""
+    rst_hold_s: float | None
+
+
+def allocations(topology: Topology, addresses: pl.DataFrame) -> list[Allocation]:
+    """The SNAT addresses of the topology that a packet names, or that stand for an inside which was captured."""
+    number = address_numbers(addresses, (one.address for one in topology.snats))
+    return [_allocation(one, number.get(one.address, -1 - at)) for at, one in enumerate(topology.snats)]
+
+
+def insiders(topology: Topology, addresses: pl.DataFrame, clients: Iterable[int]) -> dict[int, int]:
+    """Clients that stand behind exactly one SNAT address of the topology: their address numbers, and its own.
+
+    An address that no packet names has a negative number: -1 minus its place in the topology.
+    """
+    if not topology.snats:
+        return {}
+    number = address_numbers(addresses, (one.address for one in topology.snats))
+    behind: dict[int, int] = {}
+    for client in clients:
+        text = str(addresses["text"][client])
+        found = [at for at, one in enumerate(topology.snats) if _is_inside(one, text, topology)]
+        if len(found) == 1:
+            behind[client] = number.get(topology.snats[found[0]].address, -1 - found[0])
+    return behind
+
+
+def stays_inside(topology: Topology, addresses: pl.DataFrame, destinations: Iterable[int]) -> set[int]:
+    """Destinations that need no SNAT: insiders, members, frontends, and private ones where the SNAT address is not."""
+    own = {one.address for one in topology.frontends}
+    public = not any(_private(one.address) for one in topology.snats)
+    kept = set()
+    for destination in destinations:
+        text = str(addresses["text"][destination])
+        inside = any(_is_inside(one, text, topology) for one in topology.snats)
+        if inside or text in own or topology.member_at(text) is not None or (public and _private(text)):
+            kept.add(destination)
+    return kept
+
+
+def address_text(topology: Topology, addresses: pl.DataFrame, snat: int) -> str:
+    """The SNAT address as text, whether or not a packet names it."""
+    return topology.snats[-1 - snat].address if snat < 0 else str(addresses["text"][snat])
+
+
+def _allocation(one: Snat, number: int) -> Allocation:
+    first, last = one.ports
+    return Allocation(
+        number,
+        one.ports_per_member or last - first + 1,
+        one.ports_per_member is not None,
+        one.fin_hold_s,
+        one.rst_hold_s,
+    )
+
+
+def _is_inside(one: Snat, text: str, topology: Topology) -> bool:
+    address = ipaddress.ip_address(text)
+    if any(address.version == network.version and address in network for network in one.inside):
+        return True
+    member = topology.member_at(text)
+    return member is not None and (member.name in one.members or member.address in one.members)
+
+
+def _private(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    return any(address.version == network.version and address in network for network in _INSIDE)

@@ -1,0 +1,165 @@
+"""Port use of every SNAT address towards every destination: how high, for how long, who, and what would suffice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from flowscope.nat.topology import Topology
+from flowscope.snat.allocation import allocations
+from flowscope.snat.sweep import MARKS, cut_at_reuse, level_at, levels, peaks, time_above
+from flowscope.snat.uses import KEY, held, port_users, release_ns
+from flowscope.tables import EVENT_KINDS
+
+_RST, _FIN, _SYN = (EVENT_KINDS.index(kind) for kind in ("rst", "fin", "syn"))
+#: Where the hold after a FIN is not known a port may be held as long as this: the longest that is documented.
+_LONGEST_HOLD_S = 240
+_TOP_MEMBERS = 5
+
+
+class Tables(Protocol):
+    """What port use is read from: a window, or the analysis itself."""
+
+    flows: pl.DataFrame
+    events: pl.DataFrame
+    legs: pl.DataFrame
+    paths: pl.DataFrame
+    addresses: pl.DataFrame
+    topology: Topology
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """The use of SNAT ports, by pool: what shares one set of ports towards one destination."""
+
+    pools: pl.DataFrame
+    """One row per pool: ``pool``, the key, ``member`` (address number, null when all share), ``ports_available``,
+    ``ports_known`` (the topology says how many), ``hold_known``, ``both``, ``outbound``, ``connections``, ``refused``,
+    ``peak``, ``peak_ns``, ``above_<mark>_s``, ``sustainable_per_s``, ``ports_needed``, ``top`` (members by use)."""
+    users: pl.DataFrame
+    """Connections, with ``pool``, ``from_ns``, ``last_ns``, ``until_ns``, ``ended``."""
+    refusals: pl.DataFrame
+    """One row per refused connection: ``path``, ``pool``, ``tries``, ``first_ns``, ``last_ns`` (of its SYNs), ``level``
+    (the fewest ports in use at any of them), ``level_held`` (the same if every port is held as long as it may be)."""
+
+
+def port_use(tables: Tables) -> PortUse:
+    """Models the use of SNAT ports; empty when nothing was translated."""
+    users = port_users(tables.paths, tables.legs, tables.flows, tables.addresses, tables.topology)
+    if not users.height:
+        return PortUse(pl.DataFrame(schema={"pool": pl.UInt32}), users, pl.DataFrame(schema={"pool": pl.UInt32}))
+    users = _pooled(users, tables)
+    users = held(users, tables.flows, tables.events, (_RST, _FIN))
+    # The last moment captured; ports held beyond it are nobody's concern.
+    end_ns = int(tables.flows.select((pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns")).max()).item())
+    fin_s, rst_s = pl.col("fin_hold_s").fill_null(0.0), pl.col("rst_hold_s").fill_null(0.0)
+    users = users.with_columns(until_ns=release_ns(fin_s, rst_s, end_ns))
+    users = cut_at_reuse(users.filter(~pl.col("refused"))).vstack(users.filter("refused"))
+    taken = users.filter(~pl.col("refused"))
+    swept = levels(taken)
+    pools = _summed(users).join(peaks(swept), "pool", how="left").with_columns(pl.col("peak").fill_null(0))
+    pools = pools.join(time_above(swept, pools.select("pool", "ports_available")), "pool", how="left")
+    pools = pools.with_columns(pl.col(f"above_{mark}_s").fill_null(0.0) for mark in MARKS)
+    pools = pools.join(_demand(users), "pool", how="left").join(_top(taken), "pool", how="left")
+    kept_s = pl.col("fin_hold_s").fill_null(float(_LONGEST_HOLD_S))
+    longest = cut_at_reuse(taken.with_columns(until_ns=release_ns(kept_s, kept_s, end_ns)))
+    return PortUse(pools.sort("pool"), users, _refusals(users, swept, levels(longest), tables.events))
+
+
+def _pooled(users: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Adds ``pool``, ``member``, and what is known of the ports."""
+    known = allocations(tables.topology, tables.addresses)
+    given = pl.DataFrame(
+        [(one.snat, one.ports, one.per_member, one.fin_hold_s, one.rst_hold_s) for one in known],
+        schema={
+            "snat": pl.Int64, "ports": pl.UInt32, "per_member": pl.Boolean, "fin_hold_s": pl.Float64,
+            "rst_hold_s": pl.Float64,
+        },
+        orient="row",
+    ).unique("snat", keep="first", maintain_order=True)  # fmt: skip
+    # All ports that were ever seen of the address; another destination may have shown more of them.
+    observed = users.group_by("snat", "protocol").agg(seen=pl.col("snat_port").drop_nulls().n_unique())
+    users = users.join(given, "snat", how="left", maintain_order="left").join(
+        observed, ["snat", "protocol"], how="left", maintain_order="left"
+    )
+    key = [*KEY, "member"]
+    users = users.with_columns(
+        member=pl.when("per_member").then("inside"),
+        ports_known=pl.col("ports").is_not_null(),
+        ports_available=pl.coalesce("ports", "seen").cast(pl.UInt32),
+    ).sort(*key, "path", nulls_last=True)
+    return users.with_columns(pool=pl.struct(key).rle_id())
+
+
+def _summed(users: pl.DataFrame) -> pl.DataFrame:
+    same = [*KEY, "member", "ports_available", "ports_known", "fin_hold_s", "rst_hold_s"]
+    worked = ~pl.col("refused")
+    return users.group_by("pool", maintain_order=True).agg(
+        *(pl.col(name).first() for name in same),
+        hold_known=pl.col("fin_hold_s").first().is_not_null(),
+        both=pl.col("both").any(),
+        outbound=pl.col("outbound").any(),
+        connections=worked.sum(),
+        refused=pl.col("refused").sum(),
+        ports_seen=pl.col("snat_port").drop_nulls().n_unique(),
+        lowest_port=pl.col("snat_port").min(),
+        highest_port=pl.col("snat_port").max(),
+        # New connections per second that would fill the ports exactly (Little's law).
+        sustainable_per_s=(
+            pl.col("ports_available").first()
+            / (
+                pl.col("fin_hold_s").first().fill_null(float(_LONGEST_HOLD_S))
+                + (pl.col("last_ns") - pl.col("from_ns")).filter(worked).mean() / 1e9
+            )
+        ).round(2),
+    )
+
+
+def _demand(users: pl.DataFrame) -> pl.DataFrame:
+    """Ports that would have sufficed: refused connections would have kept theirs as long as the median did."""
+    usual = users.group_by("pool").agg(
+        usual_ns=(pl.col("until_ns") - pl.col("from_ns")).filter(~pl.col("refused")).median().cast(pl.Int64)
+    )
+    wanted = users.join(usual, "pool").with_columns(
+        until_ns=pl.when("refused").then(pl.col("from_ns") + pl.col("usual_ns").fill_null(0)).otherwise("until_ns")
+    )
+    return peaks(levels(wanted)).select("pool", ports_needed="peak")
+
+
+def _top(taken: pl.DataFrame) -> pl.DataFrame:
+    """The members that took most ports, most first: a list of structs ``inside``, ``connections``."""
+    counted = taken.group_by("pool", "inside").agg(connections=pl.len())
+    return (
+        counted.sort("connections", "inside", descending=[True, False])
+        .group_by("pool", maintain_order=True)
+        .agg(top=pl.struct("inside", "connections").head(_TOP_MEMBERS))
+    )
+
+
+def _refusals(users: pl.DataFrame, swept: pl.DataFrame, longest: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    refused = users.filter("refused").select("pool", "path", "leg")
+    syns = (
+        events.lazy()
+        .select("leg", "kind", "half", "point", "at_ns")
+        .filter(pl.col("kind") == _SYN, pl.col("half") == 0)
+        .filter(pl.col("leg").is_in(refused["leg"].implode()))
+        .collect()
+        .join(refused, "leg")
+    )
+    moments = level_at(longest, syns.select("pool", "path", "point", "at_ns")).rename({"level": "held"})
+    moments = level_at(swept, moments)
+    # Several points may have seen each try.
+    tries = moments.group_by("path", "point").len().group_by("path").agg(tries=pl.col("len").max())
+    return (
+        moments.group_by("pool", "path")
+        .agg(
+            first_ns=pl.col("at_ns").min(),
+            last_ns=pl.col("at_ns").max(),
+            level=pl.col("level").min(),
+            level_held=pl.col("held").min(),
+        )
+        .join(tries, "path")
+        .sort("pool", "first_ns", "path")
+    )

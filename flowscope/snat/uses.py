@@ -1,0 +1,221 @@
+"""Connections that took a port of a SNAT address, and connections that asked for one and got none.
+
+Seen from both sides a translated path shows its port. From the inside alone a connection of a host behind a known SNAT
+address stands for one port, whichever it was. A connection was refused when its SYN came to the place where the
+translator takes them from other connections, and no second leg of it left.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.topology import Topology
+from flowscope.snat.allocation import insiders, stays_inside
+
+_TCP, _UDP = 6, 17
+#: A proxy opens connections of its own; what joins these legs is no translation.
+_PROXIED = ("proxy-protocol", "proxy-request", "timing")
+#: A flow with neither FIN nor RST is held this long after its last packet: no documented translator forgets TCP sooner
+#: by default (Azure's 240 s; AWS, Google and Linux wait longer).
+_IDLE_S = 240
+#: Points that see fewer of the first legs as the last before the translator do so because a frame was lost.
+_USUAL = 0.1
+
+KEY = ("snat", "protocol", "destination", "destination_port")
+"""What one SNAT port can serve once: a SNAT address and, for TCP, an endpoint; for UDP an address."""
+
+
+def port_users(
+    paths: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
+    """One row per connection that took a port or was refused one.
+
+    Columns: :data:`KEY`; ``path``, ``inside`` (address number of the host behind the translator), ``snat_port`` (null
+    when it was not seen), ``leg`` (the outermost seen), ``outcome``, ``both`` (both sides of the translator were seen),
+    ``refused``, ``outbound`` (the destination was not translated).
+    """
+    translated = paths.filter(
+        pl.col("snat").is_not_null(), pl.col("protocol").is_in((_TCP, _UDP)), ~pl.col("method").is_in(_PROXIED)
+    )
+    crossed = translated.select(
+        *_columns("snat", "snat_port"),
+        both=pl.lit(value=True),
+        refused=pl.lit(value=False),
+        outbound=pl.col("frontend").is_null(),
+        first_leg=pl.col("legs").list.first(),
+    )
+    if not crossed.height and not topology.snats:
+        return _keyed(crossed)
+    # Only the first leg was seen, and it goes straight to where it was sent.
+    alone = paths.filter(
+        pl.col("snat").is_null(),
+        pl.col("frontend").is_null(),
+        pl.col("method") == "single",
+        pl.col("protocol").is_in((_TCP, _UDP)),
+    )
+    failed = _refused(_silent(alone, flows), crossed, legs, flows)
+    inner = _inner(alone, crossed, flows, addresses, topology)
+    return _keyed(
+        pl.concat([crossed, failed, inner.join(failed, "path", how="anti", maintain_order="left")], how="diagonal")
+    )
+
+
+def held(users: pl.DataFrame, flows: pl.DataFrame, events: pl.DataFrame, kinds: tuple[int, int]) -> pl.DataFrame:
+    """Adds ``from_ns``, ``last_ns`` (last packet, FIN or RST that counts) and ``ended``: fin, rst or open.
+
+    Args:
+        users: as :func:`port_users` returns them.
+        flows: with ``leg`` and ``at_ns``.
+        events: with ``leg`` and ``at_ns``.
+        kinds: numbers of the kinds of events: RST, FIN.
+    """
+    wanted = users["leg"].unique()
+    last_ns = pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns")
+    spans = (
+        flows.lazy()
+        .select("leg", "at_ns", last_ns=last_ns)
+        .filter(pl.col("leg").is_in(wanted.implode()))
+        .group_by("leg")
+        .agg(from_ns=pl.col("at_ns").min(), last_ns=pl.col("last_ns").max())
+        .collect()
+    )
+    ends = (
+        events.lazy()
+        .select("leg", "kind", "at_ns")
+        .filter(pl.col("kind").is_in(kinds))
+        .filter(pl.col("leg").is_in(wanted.implode()))
+        .group_by("leg")
+        .agg(
+            r=pl.col("at_ns").filter(pl.col("kind") == kinds[0]).max(),
+            f=pl.col("at_ns").filter(pl.col("kind") == kinds[1]).max(),
+        )
+        .collect()
+    )
+    return (
+        users.join(spans, "leg", how="left", maintain_order="left")
+        .join(ends, "leg", how="left", maintain_order="left")
+        .with_columns(
+            ended=pl.when(pl.col("r").is_not_null()).then(pl.lit("rst"))
+            .when(pl.col("f").is_not_null()).then(pl.lit("fin"))
+            .otherwise(pl.lit("open")),
+            last_ns=pl.coalesce("r", "f", "last_ns"),
+        )
+        .drop("r", "f")
+    )  # fmt: skip
+
+
+def release_ns(fin_s: pl.Expr, rst_s: pl.Expr, end_ns: int) -> pl.Expr:
+    """When the translator gives the port free again, at the latest when the capture ends (``end_ns``).
+
+    Args:
+        fin_s: seconds a port is held after a FIN.
+        rst_s: the same after a RST.
+        end_ns: the last moment that was captured.
+    """
+    idle_s = pl.when(pl.col("protocol") == _TCP).then(_IDLE_S).otherwise(0)
+    after_s = pl.when(pl.col("ended") == "rst").then(rst_s).when(pl.col("ended") == "fin").then(fin_s).otherwise(idle_s)
+    return pl.min_horizontal(pl.col("last_ns") + (after_s * 1e9).cast(pl.Int64), pl.lit(end_ns, pl.Int64))
+
+
+def inside_points(crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame) -> pl.Series:
+    """Points right before the translator: the last that see the first legs of translated connections.
+
+    Args:
+        crossed: has ``first_leg``.
+        legs: the legs, with their flows upstream first.
+        flows: by number.
+    """
+    last = legs.select("leg", flow=pl.col("flows").list.last()).join(
+        crossed.select("first_leg"), left_on="leg", right_on="first_leg", how="semi"
+    )
+    seen = flows["point"].gather(last["flow"]).value_counts()
+    return seen.filter(pl.col("count") >= pl.col("count").sum() * _USUAL)["point"]
+
+
+def _columns(snat: str, port: str) -> tuple[pl.Expr, ...]:
+    return (
+        pl.col("path"),
+        pl.col(snat).cast(pl.Int64).alias("snat"),
+        pl.col("protocol"),
+        pl.col("backend").alias("destination"),
+        # One port serves all ports of a UDP destination: a port-restricted cone.
+        pl.when(pl.col("protocol") == _TCP).then("backend_port").alias("destination_port"),
+        pl.col("client").alias("inside"),
+        pl.col(port).cast(pl.UInt16).alias("snat_port"),
+        pl.col("legs").list.last().alias("leg"),
+        pl.col("outcome"),
+    )
+
+
+def _silent(alone: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """Paths whose SYN met nothing at all; a bare ACK or a RST shows that it had a port."""
+    unanswered = alone.filter((pl.col("protocol") == _TCP) & (pl.col("outcome") == "unanswered")).with_columns(
+        _leg=pl.col("legs").list.first()
+    )
+    answered = flows.lazy().filter(pl.col("rev_packets") > 0, pl.col("leg").is_in(unanswered["_leg"].implode()))
+    return unanswered.join(answered.select("leg").unique().collect(), left_on="_leg", right_on="leg", how="anti").drop(
+        "_leg"
+    )
+
+
+def _refused(unanswered: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """Connections that the translator was given and did not forward, to destinations that others reached through it."""
+    outbound = crossed.filter("outbound")
+    reached = (
+        outbound.group_by("destination", "destination_port", "snat")
+        .agg(uses=pl.len())
+        .sort("uses", "snat", descending=[True, False])
+        .unique(["destination", "destination_port"], keep="first", maintain_order=True)
+    )
+    tried = unanswered.join(
+        reached.select("destination", "destination_port", via="snat"),
+        left_on=["backend", "backend_port"],
+        right_on=["destination", "destination_port"],
+        maintain_order="left",
+    )
+    if not tried.height:
+        return crossed.clear()
+    doors = inside_points(outbound, legs, flows)
+    there = (
+        tried.select("path", leg=pl.col("legs").list.first()).join(legs.select("leg", "flows"), "leg").explode("flows")
+    )
+    there = there.with_columns(point=flows["point"].gather(there["flows"]))
+    arrived = there.filter(pl.col("point").is_in(doors.implode()))["path"].unique()
+    return tried.filter(pl.col("path").is_in(arrived.implode())).select(
+        *_columns("via", "snat_port"),
+        both=pl.lit(value=True),
+        refused=pl.lit(value=True),
+        outbound=pl.lit(value=True),
+        first_leg=pl.col("legs").list.first(),
+    )
+
+
+def _inner(
+    alone: pl.DataFrame, crossed: pl.DataFrame, flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
+    """Connections of hosts behind a known SNAT address of which the outside was not captured."""
+    if not topology.snats:
+        return crossed.clear()
+    behind = insiders(topology, addresses, alone["client"].unique())
+    # What was captured outside needs no guess.
+    behind = {client: snat for client, snat in behind.items() if not (crossed["snat"] == snat).any()}
+    if not behind:
+        return crossed.clear()
+    own = alone.filter(pl.col("client").is_in(list(behind)))
+    home = stays_inside(topology, addresses, own["backend"].unique())
+    silent = _silent(own, flows)["path"]
+    return (
+        own.filter(~pl.col("backend").is_in(list(home)))
+        .with_columns(via=pl.col("client").replace_strict(behind, return_dtype=pl.Int64))
+        .select(
+            *_columns("via", "snat_port"),
+            both=pl.lit(value=False),
+            refused=pl.col("path").is_in(silent.implode()),
+            outbound=pl.lit(value=True),
+            first_leg=pl.col("legs").list.first(),
+        )
+    )
+
+
+def _keyed(users: pl.DataFrame) -> pl.DataFrame:
+    return users.sort(*KEY, "path", nulls_last=True)
