@@ -87,7 +87,9 @@ def pools_probed(window: Window, member: int, port: int) -> list[Pool]:
         pool
         for pool in window.topology.pools
         if pool.probe
-        and any(one.enabled and one.address == address and (pool.probe.port or one.port) == port for one in pool.members)
+        and any(
+            one.enabled and one.address == address and (pool.probe.port or one.port) == port for one in pool.members
+        )
     ]
 
 

@@ -146,7 +146,8 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(
         waited=pl.col("alive_ns") >= pl.col("given_up"),
         # Some probers close their half right after the request: only a RST to the answer says that it came too late.
-        rejected=(pl.col("prober_closed") < pl.col("first_data_ns")) & (pl.col("prober_rst") >= pl.col("first_data_ns")),
+        rejected=(pl.col("prober_closed") < pl.col("first_data_ns"))
+        & (pl.col("prober_rst") >= pl.col("first_data_ns")),
         too_late=(pl.col("end") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False),
         left=(pl.col("member_closed") < pl.col("prober_closed")).fill_null(pl.col("member_closed").is_not_null()),
     )

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from flowscope.nat.profile import Policy
 from flowscope.nat.numbers import address_numbers
+from flowscope.nat.profile import Policy
 from flowscope.nat.profile_file import load_profiles
 from flowscope.nat.topology import Network, Pool, Probe, Topology
 

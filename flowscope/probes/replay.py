@@ -29,6 +29,8 @@ class Change:
     time_ns: int
     state: State
     reason: str
+    how: str | None = None
+    """How the probe failed that made it so, in the words of the readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,14 @@ def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
             continue
         if result == "unknown":
             # It may have been either, so what follows starts anew.
-            policy, now = POLICIES[one.policy](one.probe), "unknown"
+            policy = POLICIES[one.policy](one.probe)
+            now: State = "unknown"
         else:
             now = policy.add(result == "good")
         if now != state:
-            state = now  # type: ignore[assignment]
-            yield Change(decided, state, reason(how, status) if result != "unknown" else "what it got cannot be read")
+            state = now
+            text = reason(how, status) if result != "unknown" else "what it got cannot be read"
+            yield Change(decided, state, text, how)
 
 
 def reason(how: str | None, status: int | None) -> str:

@@ -1,0 +1,147 @@
+"""Every member of a pool failed its probes at once.
+
+What it flags
+    A stretch of time in which the probers had every enabled member of a pool down. `then` says what the balancer did
+    about new connections: `fail-closed` (clients' SYNs stay unanswered until a member is back) or `fail-open` (all
+    members are used, as if all were up).
+
+Why it matters
+    Fail closed is an outage. Fail open hides one: clients are sent to members that fail their probes, and the fault
+    that all of them share (a missing path, a firewall rule, a dependency) goes unnoticed. Members that get no traffic
+    in such a stretch have no fault of their own.
+
+Evidence
+    A failed probe of each member in that stretch; clients' SYNs to the frontend and what became of them.
+
+Look-alikes
+    A prober that cannot reach anyone is down itself, or its own path is: probes of all members get lost in one place.
+    Members of which the captures hold no probe may be up: then nothing is said.
+
+Check next
+    What do the members share? Ask the probed path on one of them.
+
+References
+    Azure Front Door health probes (2018-09-10): when all members fail, all count as healthy and are used in turn.
+    Azure Load Balancer, load-balancer-custom-probe-overview (2023-10): all instances down, no new flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.probes.compare import Group, Stretch, called, groups
+from flowscope.probes.policies import FAILS_OPEN
+from flowscope.probes.replay import Health
+from flowscope.report.times import rfc3339_text, span
+from flowscope.rules.probe_evidence import cite, limited
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per pool, or per frontend without a topology."""
+    if not window.health:
+        return
+    for group in groups(window):
+        told = [health for healths in group.health.values() for health in healths]
+        stretches = group.all_down()
+        if group.name is None and told:
+            # The thresholds are guessed: a moment in which all happen to be down may be none to the balancer.
+            shortest = max(health.series.interval_ns for health in told)
+            stretches = [(start, end) for start, end in stretches if end - start >= shortest]
+        if stretches and group.members:
+            yield _finding(window, group, told, stretches)
+
+
+def _finding(window: Window, group: Group, told: list[Health], stretches: list[Stretch]) -> Finding:
+    calls = called(window, group.frontends)
+    unanswered, served = _fate(calls, stretches, max(health.series.interval_ns for health in told))
+    policies = {FAILS_OPEN.get(health.series.policy) for health in told}
+    caveats: list[str] = []
+    then = None
+    if unanswered or served:
+        then = "fail-closed" if unanswered >= served else "fail-open"
+    elif len(policies) == 1 and None not in policies:
+        then = "fail-open" if policies.pop() else "fail-closed"
+    verdict = Verdict.CONFIRMED
+    if not (unanswered or served):
+        verdict = Verdict.LIKELY
+        caveats.append("No client called in that time: what the balancer did about it was not seen.")
+    elif unanswered and served:
+        verdict = Verdict.LIKELY
+        caveats.append(
+            f"{served:,} connections were served and {unanswered:,} were not: the balancer's own times differ."
+        )
+    verdict = limited(verdict, told, caveats)
+    failed = pl.concat([health.failed for health in told])
+    inside = pl.any_horizontal(pl.col("decided_ns").is_between(start, end) for start, end in stretches)
+    failed = failed.filter(inside | pl.col("decided_ns").is_in([start for start, _ in stretches]))
+    each = failed.sort("decided_ns").unique("member", keep="first", maintain_order=True)
+    proof = cite(window, each, examples=4)
+    start = min(one[0] for one in stretches)
+    lasted = sum(end - begin for begin, end in stretches)
+    members = [window.endpoint(address, port) for address, port in group.members]
+    fronts = [window.endpoint(address, port) for address, port in group.frontends]
+    name = group.name or fronts[0]
+    fate = {
+        "fail-closed": f"The balancer forwarded nothing: {unanswered:,} connections to it stayed unanswered.",
+        "fail-open": f"The balancer went on with all members: {served:,} connections were served.",
+    }.get(then or "", "")
+    if not (unanswered or served):
+        fate = ""
+    facts: dict[str, Fact] = {"since": rfc3339_text(start), "lasted_s": round(lasted / 1e9, 3)}
+    if then is not None:
+        facts["then"] = then
+    facts |= {"unanswered": unanswered, "served": served}
+    subject: dict[str, str | list[str]] = {"pool": name}
+    if group.name is None:
+        subject["members"] = members
+    return Finding(
+        rule="all-members-down",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"Every member of {name} is down" + (f": {then.replace('-', ' ')}" if then else ""),
+        summary=(
+            f"For {span(lasted)} all {len(members):,} members of {name} failed their probes at once. {fate}"
+        ).strip(),
+        subject=subject,
+        count=failed.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(failed["path"]),
+        facts=facts,
+        names=window.names([address for address, _ in (*group.members, *group.frontends)]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="What all members share failed, or the probes themselves do: path, port, prober's address.",
+        remedy=(
+            "See the probes' own findings for how each member fails.",
+            "Compare the probed path, port and protocol with what the members serve; look for a change at that time.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=None
+        if verdict is Verdict.CONFIRMED
+        else "tcpdump -ni any -s 0 -w frontend.pcap 'tcp'  (before the balancer, while all members are down)",
+        references=(
+            "Azure Front Door health probes, 2018-09-10",
+            "Azure: load-balancer-custom-probe-overview, 2023-10",
+        ),
+    )
+
+
+def _fate(calls: pl.DataFrame, stretches: list[Stretch], interval_ns: int) -> tuple[int, int]:
+    """Connections to the frontend in that time that no member got, and those that one got."""
+    unanswered = served = 0
+    for start, end in stretches:
+        # The balancer needs a moment to act, and knows a recovery before the replay when its thresholds differ.
+        grace = min(interval_ns, (end - start) // 4)
+        inside = calls.filter(pl.col("asked_ns").is_between(start + grace, end))
+        came = pl.col("at_ns").is_between(start + grace, end).fill_null(value=False)
+        failed = (pl.col("outcome") == "unanswered") | (pl.col("at_ns") > end).fill_null(value=False)
+        served += inside.filter(came, pl.col("outcome") != "unanswered").height
+        unanswered += inside.filter(failed).height
+    return unanswered, served

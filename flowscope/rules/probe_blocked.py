@@ -1,0 +1,180 @@
+"""Probes get lost: they never reach the member, or nothing of it answers.
+
+What it flags
+    Probes of a member whose SYN, repeats included, got no answer, or an ICMP error. `where` says between which points
+    they got lost: `before-member`, `in-member` (they reach it, and it sends nothing), `return-path` (the member
+    answers, the answer gets lost), `unknown`.
+
+Why it matters
+    The balancer takes the member out of rotation, though it may serve clients well. A security group that does not let
+    the prober in is part of cause 2 of the Azure Load Balancer guide: 168.63.129.16 must be allowed, in the network's
+    rules and in the guest's firewall.
+
+Evidence
+    The unanswered SYNs at each point that saw them, and the point at the member that did not.
+
+Look-alikes
+    A full accept queue on the probed port drops SYNs in the same way (`in-member` is `likely` only). A capture that
+    leaves the probes out, by a filter or by loss, looks like a drop before that point. A host that is down answers
+    nothing. A capture of one direction shows no answer to anything. The end of a capture is no missing probe.
+
+Check next
+    Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.
+
+References
+    Azure Load Balancer troubleshooting (2020-01-28): a network security group blocks 168.63.129.16.
+    Azure, load-balancer-troubleshoot-health-probe-status (2020-12): the decision table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.probes.replay import Health
+from flowscope.rules.evidence import tcpdump_line
+from flowscope.rules.probe_evidence import (
+    LOST,
+    by_member,
+    cite,
+    down_since,
+    limited,
+    longest_run,
+    one_sided,
+    served_meanwhile,
+    sources,
+)
+from flowscope.rules.probe_places import lost_at
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+#: One unanswered probe is loss; so many in a row are more.
+_RUN = 2
+_ENOUGH_IN_A_ROW = 3
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per probed endpoint."""
+    for (member, port), healths in by_member(window).items():
+        failed = pl.concat([health.failed for health in healths]).filter(pl.col("how").is_in(LOST))
+        if failed.height and longest_run(healths, LOST) >= _RUN:
+            yield _finding(window, member, port, healths, failed)
+
+
+def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+    placed = lost_at(window, member, failed)
+    known = placed.filter(pl.col("where") != "unknown")
+    where = str((known if known.height else placed)["where"].mode().sort()[0])
+    proof = cite(window, failed)
+    caveats: list[str] = []
+    verdict = limited(_verdict(window, member, port, where, placed, failed, healths, caveats), healths, caveats)
+    endpoint, called, asking = window.endpoint(member, port), window.called(member), sources(window, healths)
+    sent = sum(health.sent for health in healths)
+    place = {
+        "before-member": "got lost before they reached it",
+        "in-member": "reached it and got no answer",
+        "return-path": "were answered, but the answer got lost on the way back",
+        "unknown": "got no answer",
+    }[where]
+    summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
+    served = served_meanwhile(window, member, failed)
+    if served:
+        summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."
+    facts: dict[str, Fact] = {"where": where, "how": "silent", "failed": failed.height, "sent": sent}
+    errors = window.events.filter(pl.col("flow").is_in(list(proof.flows)), pl.col("icmp").is_not_null())
+    if errors.height:
+        code = int(errors["icmp"].mode().sort()[0])
+        facts |= {"how": "icmp", "icmp_type": code // 256, "icmp_code": code % 256}
+    if since := down_since(healths):
+        facts["since"] = since
+    host = window.address(member)
+    return Finding(
+        rule="probe-blocked",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"Probes of {called} on port {port} are blocked",
+        summary=summary,
+        subject={"member": endpoint},
+        count=failed.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(failed["path"]),
+        facts=facts,
+        names=window.names([member]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause=_CAUSES[where],
+        remedy=_remedies(where, called, port, asking),
+        caveats=tuple(caveats),
+        next_capture=None
+        if verdict is Verdict.CONFIRMED
+        else f"{tcpdump_line([host], port, 'probes.pcap')}  (on {called} and on the hop before it)",
+        references=("Azure Load Balancer troubleshooting, 2020-01-28: cause 2",),
+    )
+
+
+_CAUSES = {
+    "before-member": "Something between the balancer and the member drops the prober's packets: a security group, a "
+    "firewall or a route.",
+    "in-member": "The member's own firewall drops the prober's packets, or the queue of the probed port is full.",
+    "return-path": "The member's answers to the prober are dropped, or routed another way.",
+    "unknown": "The captures do not show where the probes get lost.",
+}
+
+
+def _remedies(where: str, called: str, port: int, asking: str) -> tuple[str, ...]:
+    if where == "in-member":
+        return (
+            f"On {called}: let {asking} in on port {port} (`nft list ruleset`, `iptables -S`, Windows Firewall).",
+            "Check the listener's queue: `ss -ltn` shows Recv-Q against Send-Q.",
+        )
+    if where == "return-path":
+        return (
+            f"On {called}: does the answer to {asking} leave by the interface the probe came in on? `ip route get`.",
+        )
+    return (
+        f"List the security rules by priority: one before the defaults must not deny {asking} on port {port}.",
+        "On Azure the default rule AllowAzureLoadBalancerInBound lets probes in; a custom deny above it stops them.",
+    )
+
+
+def _verdict(
+    window: Window,
+    member: int,
+    port: int,
+    where: str,
+    placed: pl.DataFrame,
+    failed: pl.DataFrame,
+    healths: Sequence[Health],
+    caveats: list[str],
+) -> Verdict:
+    paths = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))
+    if one_sided(window, paths):
+        caveats.append("The points that saw the probes saw no answer to anything: they may hear one direction only.")
+        return Verdict.UNDECIDED
+    if where == "unknown":
+        caveats.append("No point at the member was captured: a member that is down looks the same.")
+        return Verdict.UNDECIDED
+    if longest_run(healths, LOST) < _ENOUGH_IN_A_ROW:
+        caveats.append("Never three in a row were lost: loss on the way looks the same.")
+        return Verdict.UNDECIDED
+    if not bool(placed.filter(pl.col("where") == where)["sure"].all()):
+        caveats.append("Where the points stand was inferred: the drop may lie between the point and the host.")
+        return Verdict.LIKELY
+    if where == "in-member" and not (placed["how"] == "rejected").all():
+        caveats.append("A service whose accept queue is full drops SYNs in the same way.")
+        return Verdict.LIKELY
+    if where == "before-member" and not _sees_port(window, member, port):
+        caveats.append("A capture filter at the member that leaves the probes out would look the same.")
+        return Verdict.LIKELY
+    return Verdict.CONFIRMED
+
+
+def _sees_port(window: Window, member: int, port: int) -> bool:
+    """True when a point at the member saw other traffic of the probed port: no filter hides it there."""
+    home = [place.point for place in window.points_on(member)]
+    seen = window.flows.filter(pl.col("point").is_in(home), pl.col("dst") == member, pl.col("dst_port") == port)
+    return seen.height > 0

@@ -1,0 +1,107 @@
+"""What the rules about probes have in common: frames of failed probes, and how far their verdict may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Verdict
+from flowscope.probes.replay import Health
+from flowscope.report.times import rfc3339_text
+from flowscope.rules.evidence import Proof, prove
+from flowscope.tables import EVENT_KINDS
+from flowscope.window import Window
+
+#: Fewer probes than this are too short a look at a prober.
+ENOUGH_PROBES = 3
+LOST = ("unanswered", "rejected", "answer-lost")
+"""How probes fail that never got through."""
+
+_KINDS = ("syn", "syn-ack", "rst", "fin", "data", "icmp-error")
+
+
+def by_member(window: Window) -> dict[tuple[int, int], list[Health]]:
+    """What was seen of each probed endpoint, prober by prober."""
+    found: dict[tuple[int, int], list[Health]] = {}
+    for health in window.health:
+        found.setdefault((health.series.member, health.series.port), []).append(health)
+    return found
+
+
+def cite(window: Window, failed: pl.DataFrame, *, examples: int = 3) -> Proof:
+    """Frames of failed probes: all that a probe consists of, at each point."""
+    paths = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))
+    return prove(window, paths, _KINDS, lambda event: _note(window, event), examples=examples, each=8)
+
+
+def limited(verdict: Verdict, healths: Sequence[Health], caveats: list[str]) -> Verdict:
+    """The verdict, no surer than what is known of the prober and how long it was watched allows."""
+    if not any(health.series.by_source for health in healths):
+        caveats.append("Only its request says that this is a prober: a client can send the same.")
+        verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
+    if max(health.sent for health in healths) < ENOUGH_PROBES:
+        caveats.append("The capture is shorter than three probe intervals.")
+        verdict = Verdict.UNDECIDED
+    return verdict
+
+
+def longest_run(healths: Sequence[Health], hows: Sequence[str]) -> int:
+    """Most failures of these kinds in a row, for one prober."""
+    longest = 0
+    for health in healths:
+        run = 0
+        for how, result in health.readings.select("how", "result").iter_rows():
+            run = run + 1 if how in hows else run if result == "open" else 0
+            longest = max(longest, run)
+    return longest
+
+
+def down_since(healths: Sequence[Health]) -> str | None:
+    """When the member first went down, as RFC 3339 text."""
+    times = [change.time_ns for health in healths for change in health.timeline if change.state == "down"]
+    return rfc3339_text(min(times)) if times else None
+
+
+def sources(window: Window, healths: Sequence[Health]) -> str:
+    """The probers by address, the first few of them."""
+    texts = list(dict.fromkeys(window.address(health.series.source) for health in healths))
+    return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
+
+
+def served_meanwhile(window: Window, member: int, failed: pl.DataFrame) -> int:
+    """Clients' connections to the member that worked between its first and its last failed probe."""
+    fine = window.judgeable.filter(
+        pl.col("backend") == member,
+        pl.col("outcome").is_in(["established", "reset", "idle-closed"]),
+        pl.col("first_ns").is_between(failed["sent_ns"].min(), failed["decided_ns"].max()),
+    )
+    return fine.height
+
+
+def one_sided(window: Window, paths: pl.DataFrame) -> bool:
+    """True when no point that saw these probes ever saw an answer to anything: it may hear one direction only."""
+    legs = paths["legs"].explode().cast(pl.UInt64).unique()
+    points = window.flows.filter(pl.col("leg").cast(pl.UInt64).is_in(legs.implode()))["point"].unique()
+    both = window.flows.filter(
+        pl.col("point").is_in(points.implode()), pl.col("fwd_packets") > 0, pl.col("rev_packets") > 0
+    )
+    return both.height == 0
+
+
+def _note(window: Window, event: dict[str, Any]) -> str | None:
+    at = window.point_name(event["point"])
+    own = event["half"] == 0
+    if event["kind"] == "icmp-error":
+        return f"ICMP {event['icmp'] // 256}/{event['icmp'] % 256} from {window.address(event['peer'])}"
+    words = {
+        "syn": "the prober's SYN" if own else None,
+        "syn-ack": "the member's SYN-ACK",
+        "rst": "the prober's RST" if own else "the member's RST",
+        "fin": "the prober closes" if own else "the member closes",
+        "data": "the probe's request" if own else "what the member answers",
+    }
+    text = words[event["kind"]]
+    assert event["kind"] in EVENT_KINDS
+    return text and f"{text}, seen at {at}"

@@ -1,0 +1,168 @@
+"""A member answers its health probes with failure.
+
+What it flags
+    Probes that reached the member and were no success: `how` = `refused` (RST to the SYN), `status` (an HTTP status
+    that the prober does not take), `redirect` (3xx), `auth` (401, 403, 407), `timeout` (connected, and no answer to the
+    request before the prober gave up), `slow` (an answer that came too late), `invalid` (no valid answer).
+
+Why it matters
+    The balancer takes the member out of rotation, while the service that clients use may be fine: a redirect to HTTPS,
+    a login page or a missing file on the probed path is enough. Azure Load Balancer and Front Door take 200 only.
+
+Evidence
+    The failed probes, frame by frame: SYN, request, answer, and who closed.
+
+Look-alikes
+    A RST after a good answer is how some probers close and is no failure. A firewall that rejects with a reset looks
+    like a closed port (`refused` is `likely` unless it was seen at the member's own interface). An answer cut by the
+    end of the capture, or inside TLS, is not judged. A single failure that took nobody down is not reported.
+
+Check next
+    Ask the probed path from the member itself, with the prober's Host header: `curl -i http://127.0.0.1:PORT/PATH`.
+
+References
+    Azure Front Door health probes (2018-09-10): 200 is healthy, all else and any network error a failure.
+    Azure Load Balancer, load-balancer-custom-probe-overview (2023-10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.probes.replay import Health
+from flowscope.rules.probe_evidence import (
+    LOST,
+    by_member,
+    cite,
+    down_since,
+    limited,
+    longest_run,
+    served_meanwhile,
+    sources,
+)
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+HOWS = ("refused", "status", "redirect", "auth", "timeout", "slow", "invalid")
+#: So many failures in a row are a fault, whatever threshold the prober has.
+_RUN = 3
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per probed endpoint."""
+    for (member, port), healths in by_member(window).items():
+        failed = pl.concat([health.failed for health in healths]).filter(~pl.col("how").is_in(LOST))
+        if failed.height and (_took_it_down(healths) or longest_run(healths, HOWS) >= _RUN):
+            yield _finding(window, member, port, healths, failed)
+
+
+def _took_it_down(healths: Sequence[Health]) -> bool:
+    return any(change.state == "down" and change.how in HOWS for health in healths for change in health.timeline)
+
+
+def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+    how = str(failed["how"].mode().sort()[0])
+    commonest = failed.filter(pl.col("how") == how)
+    statuses = commonest["status"].drop_nulls()
+    status = int(statuses.mode().sort()[0]) if statuses.len() and how in ("status", "redirect", "auth") else None
+    proof = cite(window, commonest)
+    caveats: list[str] = []
+    verdict = limited(_verdict(window, member, how, commonest, caveats), healths, caveats)
+    sent = sum(health.sent for health in healths)
+    endpoint, called = window.endpoint(member, port), window.called(member)
+    met = {"refused": "met a RST: nothing listens on the probed port", "timeout": "got no answer to the request",
+           "slow": "were answered only after the prober had given up", "invalid": "got no valid answer",
+           "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",
+           "status": f"were answered with status {status}"}[how]  # fmt: skip
+    summary = f"{commonest.height:,} of {sent:,} probes of {sources(window, healths)} to {endpoint} {met}."
+    others = failed.height - commonest.height
+    if others:
+        summary += f" {others:,} more failed in other ways."
+    served = served_meanwhile(window, member, failed)
+    if served:
+        summary += f" Clients were served meanwhile ({served:,} connections): the service itself works."
+    facts: dict[str, Fact] = {"how": how, "failed": failed.height, "sent": sent}
+    if status is not None:
+        facts["status"] = status
+    if since := down_since(healths):
+        facts["since"] = since
+    if late := commonest["latency_ns"].drop_nulls().median():
+        facts["latency_ms"] = round(float(str(late)) / 1e6, 3)
+    return Finding(
+        rule="probe-failing",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"Probes of {called} on port {port} fail: {_TITLES[how].format(status=status)}",
+        summary=summary,
+        subject={"member": endpoint},
+        count=failed.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(failed["path"]),
+        facts=facts,
+        names=window.names([member]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause=_CAUSES[how],
+        remedy=_remedies(how, called, port),
+        caveats=tuple(caveats),
+        next_capture=None
+        if verdict is Verdict.CONFIRMED
+        else f"tcpdump -ni any -s 0 -w probes.pcap 'tcp port {port}'  (on {called})",
+        references=(
+            "Azure Front Door health probes, 2018-09-10",
+            "Azure: load-balancer-custom-probe-overview, 2023-10",
+        ),
+    )
+
+
+_TITLES = {
+    "refused": "refused",
+    "status": "status {status}",
+    "redirect": "redirected",
+    "auth": "login wanted",
+    "timeout": "no answer",
+    "slow": "too slow",
+    "invalid": "no valid answer",
+}
+
+_CAUSES = {
+    "refused": "Nothing listens on the probed port (or on 127.0.0.1 only).",
+    "status": "The probed path answers, but not with a status that the prober takes.",
+    "redirect": "The probed path redirects, to HTTPS or to another host; a prober does not follow.",
+    "auth": "The probed path wants a login, or a header that the prober does not send.",
+    "timeout": "The service accepts connections and does not answer: it hangs, or waits for something that hangs.",
+    "slow": "The probed path needs longer than the probe's timeout.",
+    "invalid": "What answers on the probed port is no HTTP, or it closes before it answers.",
+}
+
+
+def _remedies(how: str, called: str, port: int) -> tuple[str, ...]:
+    first = {
+        "refused": f"On {called}: does anything listen on port {port}? `ss -ltn` or `netstat -an`.",
+        "timeout": f"On {called}: see what the service on port {port} waits for; let the probe ask a path that needs "
+        "no other service.",
+        "slow": "Make the probed path cheap, or raise the probe's timeout.",
+        "invalid": "Compare the probe's protocol (HTTP, HTTPS, TCP) with what listens on the port.",
+    }.get(how, "Give the probe a path that answers 200 without redirect and login.")
+    return first, "Probe what clients use, so that a member leaves the pool when it fails them, and only then."
+
+
+def _verdict(window: Window, member: int, how: str, failed: pl.DataFrame, caveats: list[str]) -> Verdict:
+    if how != "refused":
+        return Verdict.CONFIRMED
+    home = [place.point for place in window.points_on(member) if place.sure]
+    legs = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))["legs"].explode().cast(pl.UInt64)
+    own = window.flows.filter(
+        pl.col("leg").cast(pl.UInt64).is_in(legs.implode()), pl.col("point").is_in(home), pl.col("rev_resets") > 0
+    )
+    if own.height:
+        return Verdict.CONFIRMED
+    caveats.append(
+        "The RST was not seen at the member's own interface: a firewall that rejects with a reset looks the same."
+    )
+    return Verdict.LIKELY
