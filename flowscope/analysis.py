@@ -25,6 +25,7 @@ from flowscope.nat.profile import Profile
 from flowscope.nat.profile_file import load_profile
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
+from flowscope.nat.witnesses import given_up
 from flowscope.rules import judge
 from flowscope.settings import Settings
 from flowscope.tables import PATHS
@@ -139,7 +140,7 @@ def analyze(
         inferred=infer_topology(window),
         profile=profile,
         settings=settings,
-        problems=[*contradictions(window), *problems],
+        problems=[*given_up(legs), *contradictions(window), *problems],
         judged=judged,
     )
 

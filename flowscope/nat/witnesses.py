@@ -62,6 +62,25 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) ->
     )
 
 
+def given_up(legs: pl.DataFrame) -> list[str]:
+    """What :func:`meetings` did not compare, in one sentence; nothing when it compared everything.
+
+    Equal first sequence numbers on many connections are a flood, a scanner, or a file made to cost time.
+    """
+    crowds = (
+        legs.filter(pl.col("protocol") == _TCP, pl.col("fwd_isn").is_not_null())
+        .group_by("fwd_isn", "fwd_syn_layout")
+        .len()
+        .filter(pl.col("len") > _NEIGHBOURS + 1)
+    )
+    if not crowds.height:
+        return []
+    return [
+        f"{crowds['len'].sum():,} connections share their first sequence number with more than {_NEIGHBOURS} others; "
+        f"each was compared with its {_NEIGHBOURS} nearest in time only, so a translation may have been missed."
+    ]
+
+
 def _neighbours(legs: pl.DataFrame, key: list[str], by: str) -> pl.DataFrame:
     """Pairs ``a``, ``b`` of legs with one key, each with its next neighbours in time; ``crowd`` = legs of that key."""
     schema = {"a": pl.UInt64, "b": pl.UInt64, "crowd": pl.UInt32, "by": pl.String}

@@ -164,3 +164,23 @@ def test_clocks_minutes_apart_still_join(
     assert [len(path) for path in endpoints(analysis)] == [2] * len(isns)
     offsets = {point.name: point.clock_offset_ns for point in analysis.points}
     assert abs(abs(offsets["front"] - offsets["back"]) - abs(ahead_s) * SECOND) <= MS
+
+
+def test_a_flood_of_one_isn_is_bounded_and_said(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(60):
+        wire.packet([Hop("x", ("192.0.2.1", 1000 + at), ("192.0.2.9", 80))], T0 + at * MS, SYN, 42)
+    analysis = joined(wire, tmp_path)
+    assert [len(path) for path in endpoints(analysis)] == [1] * 60
+    assert any("60 connections share their first sequence number" in problem for problem in analysis.problems)
+
+
+def test_mid_stream_legs_join_by_shared_segments_and_go_the_same_way(tmp_path: Path) -> None:
+    wire, hops = Wire(), full_nat(40000, 20001)
+    # The first packet of each leg goes another way: the answer overtakes the question on the second.
+    wire.packet(hops[:1], T0, ACK | 8, 5000, 900, b"question")
+    wire.packet(hops[1:], T0 + MS, ACK | 8, 900, 5008, b"answer", back=True)
+    wire.packet(hops[1:], T0, ACK | 8, 5000, 900, b"question", ip_id=1)
+    wire.packet(hops[:1], T0 + MS, ACK | 8, 900, 5008, b"answer", back=True, ip_id=2)
+    found = endpoints(joined(wire, tmp_path))
+    assert found == [[("198.51.100.7:40000", "203.0.113.9:443"), ("10.1.0.1:20001", "10.1.0.4:9443")]]
