@@ -16,7 +16,7 @@ import polars as pl
 
 from flowscope.nat.inferred import Guess, Inferred, Part, endpoint_text, member_part
 from flowscope.nat.inferred_points import infer_points
-from flowscope.nat.inferred_probes import Target, infer_probes, probed_alike
+from flowscope.nat.inferred_probes import Target, infer_probes, likely_probers, probed_alike
 from flowscope.nat.topology import Frontend, Member, Mode, Network, Pool, Snat, Topology
 from flowscope.nat.translations import outbound, translations
 
@@ -52,7 +52,7 @@ def infer_topology(window: Window) -> Inferred:
     probes = infer_probes(window, balancers)
     pools = tuple(_probed(pool, pools, probes, reasons) for pool in pools)
     hints = infer_points(window, steps, pools, frontends, balancers, reasons, guesses)
-    remarks = () if frontends else _unseen_pools(probes, text)
+    remarks = _likely_probers(window, pools) if frontends else _unseen_pools(probes, text)
     return Inferred(Topology(None, frontends, pools, snats, hints), reasons, guesses, remarks)
 
 
@@ -89,7 +89,7 @@ def _frontends(steps: pl.DataFrame, window: Window, text: list[str], reasons: di
             )
         )
         reasons["frontend", name] = _frontend_reason(mode, row["paths"], row[mode], row["members"])
-    found += _direct_returns(window, text, reasons)
+    found += [one for one in _direct_returns(window, text, reasons) if one.name not in {other.name for other in found}]
     return tuple(sorted(found, key=lambda one: (by_address(one.address), one.port, one.protocol)))
 
 
@@ -112,7 +112,8 @@ def _direct_returns(window: Window, text: list[str], reasons: dict[Part, str]) -
         direct.group_by("protocol", "frontend", "frontend_port").agg(pl.len()).iter_rows()
     ):
         name = _name(text[address], port, protocol)
-        reasons["frontend", name] = f"{_counted(count, 'call')} to it reached a member untranslated, and was answered."
+        reason = f"{_counted(count, 'call')} to it reached a member as they were, and got an answer."
+        reasons.setdefault(("frontend", name), reason)
         found.append(Frontend(name, text[address], port, _PROTOCOLS[protocol], None, "dsr"))
     return found
 
@@ -219,6 +220,16 @@ def _full(rewritten: pl.DataFrame, refused: pl.DataFrame, address: int, ports: i
     mine = refused.filter(pl.col("through") == address)
     ends = {"backend": "dst_b", "backend_port": "dst_port_b"}
     return mine.join(busiest, left_on=list(ends), right_on=list(ends.values()), how="semi").height >= _REFUSED
+
+
+def _likely_probers(window: Window, pools: tuple[Pool, ...]) -> tuple[str, ...]:
+    """Who may be the prober of pools that nobody was seen to probe."""
+    members = sorted({member.address for pool in pools if pool.probe is None for member in pool.members})
+    return tuple(
+        f"{source} calls members on port {port} every {pause_s:g} s, as a prober or a monitor would; if it is the "
+        "balancer's, add a [pool.probe] with this source and port."
+        for source, port, pause_s in likely_probers(window, members)
+    )
 
 
 def _unseen_pools(probes: list[Target], text: list[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ class Guess:
     """A value that fits what was seen and is not proven: it is shown, not used."""
 
     key: str
-    value: str
+    value: str | float
     reason: str
 
 

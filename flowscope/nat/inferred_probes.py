@@ -141,11 +141,37 @@ def probed_alike(pool: Pool, targets: Iterable[Target]) -> PoolProbe | None:
     return PoolProbe(probe, (policy, port), addresses, reason)
 
 
+def likely_probers(window: Window, members: Iterable[str]) -> list[tuple[str, int, float]]:
+    """Who calls several members at an even pace on a port that serves no call: address, port and pause in seconds.
+
+    A monitor does the same, so this is not enough to call it the balancer's prober.
+    """
+    text = window.addresses["text"].to_list()
+    hosts = [text.index(member) for member in members if member in text]
+    known = recognised(window.paths, window.addresses, window.messages, window.flows, window.topology)
+    calls = window.paths.join(known, "path", how="anti").filter(
+        pl.col("protocol") == _TCP, pl.col("backend").is_in(hosts), ~pl.col("client").is_in(hosts)
+    )
+    even = _evenly(calls, window)
+    if not even.height:
+        return []
+    key = ["client", "backend", "backend_port"]
+    pauses = even.group_by(key).agg(pl.col("first_ns").sort().diff().median().alias("pause_ns"))
+    alike = pauses.group_by("client", "backend_port").agg(pl.len(), pl.col("pause_ns").median())
+    several = alike.filter(pl.col("len") > 1).sort("client", "backend_port")
+    return [(text[row[0]], row[1], _rounded(row[3] / 1e9) or 0.0) for row in several.iter_rows()]
+
+
 def _from_balancers(calls: pl.DataFrame, window: Window, balancers: frozenset[int]) -> pl.DataFrame:
-    """Calls that a balancer makes for itself: from its own address, to ports that serve no call, at an even pace."""
+    """Calls that a balancer makes for itself, as :func:`_evenly` tells them."""
+    own = calls.filter(pl.col("client").is_in(list(balancers)))
+    return _evenly(own, window).with_columns(policy=pl.lit("generic"))
+
+
+def _evenly(calls: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """Calls to ports that serve no translated call, made at an even pace."""
     served = window.paths.filter(pl.col("legs").list.len() > 1).select("backend_port").unique()
-    own = calls.filter(pl.col("client").is_in(list(balancers)), pl.col("legs").list.len() == 1)
-    own = own.join(served, "backend_port", how="anti")
+    own = calls.filter(pl.col("legs").list.len() == 1).join(served, "backend_port", how="anti")
     key = ["client", "backend", "backend_port"]
     pauses = own.sort("first_ns").with_columns(pause=pl.col("first_ns").diff().over(key))
     pauses = pauses.with_columns(usual=pl.col("pause").median().over(key))
@@ -157,7 +183,7 @@ def _from_balancers(calls: pl.DataFrame, window: Window, balancers: frozenset[in
         )
         .filter(pl.col("count") >= _ENOUGH, pl.col("even") >= _MOSTLY)
     )
-    return own.join(even, key, how="semi").with_columns(policy=pl.lit("generic"))
+    return own.join(even, key, how="semi")
 
 
 def _requests(probes: pl.DataFrame, window: Window) -> pl.DataFrame:

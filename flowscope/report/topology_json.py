@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from flowscope.report import document
 from flowscope.report.safe_text import safe_line
-from flowscope.report.topology_toml import topology_lines
+from flowscope.report.topology_toml import known_topology, topology_lines
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     """Writes the topology of :mod:`flowscope.report.topology_toml` as one JSON document."""
-    found = analysis.inferred
+    _, found = known_topology(analysis)
     reasons: list[dict[str, Any]] = [
         {"part": part, "name": safe_line(name), "reason": safe_line(reason)}
         for (part, name), reason in found.reasons.items()

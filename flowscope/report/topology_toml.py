@@ -6,11 +6,13 @@ Names and paths may come from packets and files, so every text is quoted and eve
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from flowscope import __version__
 from flowscope.nat.inferred import Inferred, Part, member_part, merged, point_part
-from flowscope.nat.topology import Member, Network, Pool, Probe, Snat
+from flowscope.nat.suggestions import suggestions
+from flowscope.nat.topology import Member, Network, Pool, Probe, Snat, Topology
 from flowscope.report.safe_text import safe_line
 
 if TYPE_CHECKING:
@@ -37,10 +39,9 @@ def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
 
 def topology_lines(analysis: Analysis) -> list[str]:
     """The tables, without the file's head."""
-    found = analysis.inferred
-    known = merged(analysis.topology, found.topology)
+    known, found = known_topology(analysis)
     lines = [f"# {safe_line(remark)}" for remark in found.remarks]
-    if not (known or known.points or lines):
+    if not (known or lines):
         lines = ["# No translated connection was seen: no frontend, no pool, no SNAT address."]
     for frontend in known.frontends:
         part: Part = ("frontend", frontend.name)
@@ -66,6 +67,18 @@ def topology_lines(analysis: Analysis) -> list[str]:
     return lines[1:] if lines and not lines[0] else lines
 
 
+def known_topology(analysis: Analysis) -> tuple[Topology, Inferred]:
+    """What was given and what was inferred, together; the guesses of the profile are among the others."""
+    found = analysis.inferred
+    known = merged(analysis.topology, found.topology)
+    if analysis.profile is None:
+        return known, found
+    guesses = dict(found.guesses)
+    for part, more in suggestions(analysis.profile, known).items():
+        guesses[part] = (*guesses.get(part, ()), *more)
+    return known, replace(found, guesses=guesses)
+
+
 def quoted(text: str) -> str:
     """A TOML string; what would not show, or would move other text, is written as an escape."""
     escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -88,7 +101,7 @@ def _table(
     lines += [f"{indent}{head}", *(f"{indent}{key} = {value}" for key, value in fields if value is not None)]
     for guess in found.guesses.get(part, ()):
         if not any(key == guess.key and value is not None for key, value in fields):
-            lines.append(f"{indent}# {guess.key} = {quoted(guess.value)}  # {safe_line(guess.reason)}")
+            lines.append(f"{indent}# {guess.key} = {_value(guess.value)}  # {safe_line(guess.reason)}")
     return lines
 
 
@@ -147,6 +160,10 @@ def _networks(networks: Iterable[Network]) -> str | None:
     """Prefixes as a list of texts, single addresses without their length; None for none."""
     texts = [str(one.network_address if one.prefixlen == one.max_prefixlen else one) for one in networks]
     return f"[{', '.join(map(quoted, texts))}]" if texts else None
+
+
+def _value(value: str | float) -> str:
+    return quoted(value) if isinstance(value, str) else _number(value) or "0"
 
 
 def _optional(text: str | None) -> str | None:
