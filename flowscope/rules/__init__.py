@@ -26,6 +26,7 @@ from flowscope.rules import (
     snat_port_collision,
     snat_pressure,
     truncated_packets,
+    unresponsive_service,
     untranslated_leak,
 )
 from flowscope.rules.folding import fold
@@ -40,6 +41,7 @@ RULES: dict[str, ModuleType] = {
     "untranslated-leak": untranslated_leak,
     "asymmetric-return": asymmetric_return,
     "closed-port": closed_port,
+    "unresponsive-service": unresponsive_service,
     "blocked-traffic": blocked_traffic,
     "snat-pressure": snat_pressure,
     "probe-blocked": probe_blocked,

@@ -1,0 +1,192 @@
+"""A member takes connections and requests, and never answers.
+
+What it flags
+    Connections to a member that open, whose request is acknowledged in full, and that get no byte, FIN or RST back for
+    as long as the client waits (3 seconds at least, and longer than any answer of the same service took). `how` is
+    `hung` for these; `accept-queue` when further SYNs (or the last ACK of the handshake) are dropped at that member.
+
+Why it matters
+    The kernel accepts and acknowledges, so every check of the port succeeds, and clients wait for their time-outs.
+    The process behind the port hangs; when its queue of accepted connections is full, new SYNs get no answer either.
+
+Evidence
+    Handshake, request, its acknowledgement, the client's giving up; answered connections to the same service beside it.
+
+Look-alikes
+    A long wait that ends in an answer, a client that aborts early and a protocol in which only the client speaks are
+    not flagged. Large answers that vanish on the way (an MTU black hole) look the same from outside: unless the
+    member's own interface was captured the verdict is `likely`. Where no connection to the service was ever answered,
+    the service may be one that never answers: `undecided`. SYNs dropped without a hanging connection beside them are
+    `blocked-traffic`.
+
+Check next
+    On the member: `ss -ltn` (Recv-Q against Send-Q), `nstat -az TcpExtListenOverflows`, a stack dump of the process.
+
+References
+    Linux listen(2), ip-sysctl tcp_abort_on_overflow.
+    Azure Load Balancer troubleshooting (2020-01-28): members that answer probes, but not data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Finding, Severity, Verdict
+from flowscope.rules.evidence import prove, tcpdump_line
+from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.rules.silence import DEADLINE_NS, describe
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+_MEMBER = ["backend", "backend_port"]
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per member."""
+    hung = _hung(window)
+    if not hung.height:
+        return
+    dropped = describe(window).filter(pl.col("where") == "in-member", pl.col("how") == "silent")
+    for (backend, port), paths in hung.group_by(_MEMBER, maintain_order=True):
+        turned_away = dropped.filter(pl.col("backend") == backend, pl.col("backend_port") == port)
+        found = _finding(window, paths, turned_away, int(str(backend)), int(str(port)))
+        if found is not None:
+            yield found
+
+
+def _hung(window: Window) -> pl.DataFrame:
+    """Paths to members whose request was acknowledged and not answered, with ``waited_ns`` and ``gave_up``."""
+    answered = window.flows.filter(
+        (pl.col("rev_payload_bytes") > 0) | (pl.col("rev_fins") > 0) | (pl.col("rev_resets") > 0)
+    )["leg"].unique()
+    acked = (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32
+    ended = (pl.col("fwd_fins") > 0) | (pl.col("fwd_resets") > 0)
+    # The SYN-ACK again, after the ACK that the member's own interface saw: the kernel threw that ACK away.
+    refused = (pl.col("rev_syns") > 1) & pl.col("fwd_last_ack").is_not_null()
+    stuck = window.flows.filter(
+        pl.col("protocol") == 6,
+        pl.col("fwd_syns") > 0,
+        pl.col("fwd_payload_bytes") > 0,
+        ~pl.col("leg").is_in(answered.implode()),
+        refused | ((acked > pl.col("fwd_covered_bytes")) & (acked < 2**31)),
+    )
+    if not stuck.height:
+        return window.judgeable.head(0)
+    ends = window.point_table.select(pl.col("point").cast(pl.UInt32), point_end="last_ns")
+    waits = (
+        stuck.with_columns(pl.col("point").cast(pl.UInt32))
+        .join(ends, "point")
+        .select(
+            "leg",
+            waited_ns=pl.when(ended).then("fwd_last_ns").otherwise("point_end") - pl.col("fwd_last_data_ns"),
+            gave_up=ended,
+            refused=refused,
+        )
+        .group_by("leg")
+        .agg(pl.col("waited_ns").max(), pl.col("gave_up").any(), pl.col("refused").any())
+        .filter(pl.col("waited_ns") >= DEADLINE_NS)
+    )
+    paths = window.judgeable.join(window.members_frame, _MEMBER, how="semi").join(
+        waits, left_on="last_leg", right_on="leg", maintain_order="left"
+    )
+    silent = ~pl.col("legs").list.eval(pl.element().is_in(answered.implode())).list.any()
+    return paths.filter(silent)
+
+
+def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, backend: int, port: int) -> Finding | None:
+    slowest = _slowest_answer(window, hung)
+    hung = hung.filter(pl.col("waited_ns") > (slowest or 0))
+    if not hung.height or (slowest is None and not (hung.height > 2 and hung["gave_up"].all())):
+        return None
+    started = hung["first_ns"].min()
+    turned_away = turned_away.filter(pl.col("first_ns") >= started)
+    columns = window.judgeable.columns
+    both = pl.concat([hung.select(columns), turned_away.select(columns)])
+    queue = turned_away.height > 0 or bool(hung["refused"].any())
+    home = {place.point for place in window.points_on(backend) if place.sure}
+    at_home = bool(window.flows_of_legs(hung["last_leg"])["point"].is_in(sorted(home)).any())
+    caveats = []
+    if slowest is None:
+        caveats.append("No connection to this service was answered: it may be one that only listens.")
+    if not at_home:
+        caveats.append("The member's own interface was not captured: its answers may be lost on the way.")
+    if hung.height < 2 or not hung["gave_up"].any():
+        caveats.append("Seen too seldom to tell a hanging process from one very slow request.")
+    verdict = Verdict.LIKELY if caveats else Verdict.CONFIRMED
+    if slowest is None:
+        verdict = Verdict.UNDECIDED
+    name, endpoint = window.called(backend), window.endpoint(backend, port)
+    kinds = ("syn", "syn-ack", "data", "fin", "rst")
+    proof = prove(window, both, kinds, lambda event: _note(window, event))
+    waited = int(hung["waited_ns"].median() or 0) / 1e9  # type: ignore[arg-type]
+    summary = (
+        f"{hung.height:,} requests to {endpoint} were acknowledged and never answered; clients waited about "
+        f"{waited:.1f} s. "
+    )
+    if slowest is not None:
+        summary += f"Other connections to this service were answered within {slowest / 1e6:,.1f} ms. "
+    if turned_away.height:
+        summary += f"{turned_away.height:,} more connections got no answer to their SYN: the accept queue is full. "
+    contrast = healthy_probes(window, backend)
+    if contrast:
+        summary += f"{contrast} so the balancer keeps sending clients there."
+    return Finding(
+        rule="unresponsive-service",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"{name} takes requests on port {port} and does not answer",
+        summary=summary.strip(),
+        subject={"member": endpoint},
+        count=both.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(both["path"]),
+        facts={"how": "accept-queue" if queue else "hung"},
+        names=window.names([backend]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="The process behind the port hangs or is overloaded; the kernel goes on accepting for it"
+        + (" until its accept queue is full." if queue else "."),
+        remedy=(
+            f"On {name}: look at what the process waits for (stack dump, locks, its own backends), then restart it.",
+            f"`ss -ltn 'sport = :{port}'` shows how many connections wait to be accepted (Recv-Q).",
+            "Let the health probe ask for something that the same process must answer, on the data port.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=None
+        if verdict is Verdict.CONFIRMED
+        else f"{tcpdump_line([window.address(backend)], port, 'member.pcap')}  (on {name})",
+        references=("Linux listen(2)", "Azure Load Balancer troubleshooting, 2020-01-28"),
+    )
+
+
+def _slowest_answer(window: Window, hung: pl.DataFrame) -> int | None:
+    """Longest time that an answered connection to the same frontend or member took to its first byte, else None."""
+    member = hung.select(_MEMBER).unique()
+    frontends = hung.filter(pl.col("frontend").is_not_null()).select("frontend", "frontend_port").unique()
+    same = pl.concat(
+        [
+            window.judgeable.join(member, _MEMBER, how="semi")["last_leg"],
+            window.judgeable.join(frontends, ["frontend", "frontend_port"], how="semi")["last_leg"],
+        ]
+    ).unique()
+    took = window.flows.filter(
+        pl.col("leg").is_in(same.implode()), pl.col("rev_payload_bytes") > 0, pl.col("fwd_payload_bytes") > 0
+    ).select(took=pl.col("rev_first_data_ns") - pl.col("fwd_first_data_ns"))["took"]
+    return None if not took.len() else max(int(took.max() or 0), 1)  # type: ignore[arg-type]
+
+
+def _note(window: Window, event: dict[str, Any]) -> str | None:
+    at = window.point_name(event["point"])
+    if event["half"] == 1:
+        return f"the member accepts, at {at}" if event["kind"] == "syn-ack" else None
+    return {
+        "syn": f"SYN at {at}",
+        "data": f"request of {event['length']} bytes at {at}",
+        "fin": f"the client gives up, at {at}",
+        "rst": f"the client gives up, at {at}",
+    }.get(event["kind"])
