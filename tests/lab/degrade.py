@@ -79,13 +79,22 @@ def duplicate(share: float, seed: int, later_ns: int = 3000) -> Change:
 
 
 def between(start: float, end: float) -> Change:
-    """Keep only a part of the time: two shares of the capture's length."""
+    """Keep only a part of the time: two shares of this capture's own length."""
 
     def change(capture: Capture) -> Capture:
         times = [frame.ns for frame in capture.frames] or [0]
         first, length = min(times), max(times) - min(times)
         low, high = first + length * start, first + length * end
         return _with(capture, [frame for frame in capture.frames if low <= frame.ns <= high])
+
+    return change
+
+
+def since(seconds: float) -> Change:
+    """Keep what came at or after a moment, in seconds since the epoch: the same moment for every point."""
+
+    def change(capture: Capture) -> Capture:
+        return _with(capture, [frame for frame in capture.frames if frame.ns >= seconds * 1e9])
 
     return change
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 import traceback
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,13 +74,13 @@ def play(name: str, seed: int, out: Path) -> Outcome:
     return outcome
 
 
-def play_all(names: list[str], seed: int, out: Path, jobs: int) -> Iterator[Outcome]:
-    """Play scenarios side by side, the long ones first; yields each when it is done."""
+def play_all(wanted: Iterable[tuple[int, str]], out: Path, jobs: int) -> Iterator[Outcome]:
+    """Play (seed, scenario) pairs side by side into ``out/seed/scenario``, the long ones first; yields each."""
     sweep()
     known = load()
-    names = sorted(names, key=lambda name: known[name].order)
+    ordered = sorted(wanted, key=lambda pair: (known[pair[1]].order, pair))
     with ProcessPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(play, name, seed, out) for name in names]):
+        for future in as_completed([pool.submit(play, name, seed, out / str(seed)) for seed, name in ordered]):
             yield future.result()
 
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--seed", type=int, help="addresses, ports and timings come from it (default: random)")
     parser.add_argument("--out", type=Path, help="where to put the captures (default: a temporary folder)")
-    parser.add_argument("--jobs", type=int, default=3, help="worlds side by side (default 3)")
+    parser.add_argument("--jobs", type=int, default=4, help="worlds side by side (default 4)")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     options = parser.parse_args()
     known = load()
@@ -110,7 +110,7 @@ def main() -> int:
     print(f"seed {seed}, into {out}")
     begin, bad, rows = time.time(), 0, []
     with contextlib.suppress(KeyboardInterrupt):
-        for outcome in play_all(options.names or list(known), seed, out, options.jobs):
+        for outcome in play_all([(seed, name) for name in options.names or known], out, options.jobs):
             bad += not outcome.good
             rows.append(asdict(outcome))
             word = "skip" if outcome.skipped else "ok" if outcome.good else "FAIL"

@@ -19,26 +19,23 @@ from tests.lab.world import missing, sweep
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 # Folder and scenario are one; points that show nothing more than their neighbours are left out.
 SAMPLES = {
-    "accept-queue-full": ("lb_out",),
     "asymmetric-return": (),
-    "blocked-before-member": ("lb_out",),
     "capture-loss": ("lb_out",),
-    "clock-offset": ("lb_out",),
+    "clock-offset": ("lb_out", "client"),
     "collision-two-frontends": ("lb_out",),
-    "half-flow": ("lb_out",),
+    "half-flow": ("lb_out", "client"),
     "idle-leak": ("client",),
     "idle-silent": ("lb_out",),
     "mtu-blackhole-route": ("lb_out",),
-    "path-loss": ("lb_out",),
+    "path-loss": ("lb_out", "client"),
     "probe-blocked-before-member": ("lb_out", "client"),
     "probes-all-down-closed": ("client",),
-    "probes-slow": ("lb_out", "client"),
     "proxy-http": ("client",),
     "snat-early-reuse": ("internet",),
     "snat-exhaustion": ("internet",),
     "snat-pressure": ("internet",),
-    "truncated-packets": ("lb_out",),
-    "uneven-pool": ("lb_out",),
+    "truncated-packets": ("lb_out", "client"),
+    "uneven-pool": ("lb_out", "client"),
     "unresponsive-service": ("lb_out",),
 }
 SEED = 20

@@ -69,6 +69,7 @@ def test_neighbours_are_swapped_and_frames_doubled() -> None:
 
 def test_only_a_part_of_the_time_is_kept() -> None:
     assert degrade.between(0.5, 1)(capture()).frames == FRAMES[25:]
+    assert degrade.since(FRAMES[40].ns / 1e9 - 0.0005)(capture()).frames == FRAMES[40:]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.lab.samples import SAMPLES, enter
 from tests.lab.scenarios.index import load
 
-PAGE = "# Captures\n\n| folder | what |\n|---|---|\n| `a` | old |\n| `b` | other |\n\nLineage.\n"
+PAGE = "# Captures\n\n| folder | what |\n|---|---|\n| `a` | previous |\n| `b` | other |\n\nLineage.\n"
 
 
 def test_every_sample_is_a_scenario() -> None:
@@ -11,7 +11,7 @@ def test_every_sample_is_a_scenario() -> None:
 
 
 def test_a_row_replaces_the_old_one() -> None:
-    assert enter(PAGE, {"a": "| `a` | new |"}) == PAGE.replace("old", "new")
+    assert enter(PAGE, {"a": "| `a` | new |"}) == PAGE.replace("previous", "new")
 
 
 def test_a_new_row_ends_the_table() -> None:

@@ -22,7 +22,7 @@ def play(stage: Stage, scripts: dict[str, Script], policy: str, seconds: float, 
     stage.start()
     stage.probe(policy, **(RULES if policy != "front-door" else {"sample_size": 4, "successful_samples": 3}) | more)
     stage.begin()
-    stage.call({"cli": [stage.to(stage.web, count=int(seconds / 0.08), gap=0.08)]})
+    stage.call({"cli": [stage.to(stage.web, count=int(seconds / 0.11), gap=0.11)]})
     stage.stop()
 
 

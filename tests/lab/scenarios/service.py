@@ -19,7 +19,7 @@ def silent_service(stage: Stage, see: Witness) -> None:
     see.that("it sends no data", see.count(name, f"tcp.srcport=={port} && tcp.len>0") == 0)
 
 
-def unresponsive_calls(stage: Stage, listener: dict[str, object], count: int = 40) -> None:
+def unresponsive_calls(stage: Stage, listener: dict[str, object], count: int = 32) -> None:
     """Calls to a pool of which one member's listener differs."""
     victim = stage.rng.choice(stage.members)
     stage.extra["victim"] = victim.name
@@ -79,7 +79,7 @@ def large_calls(stage: Stage, upload: bool) -> None:
     stage.start()
     stage.call({"cli": [
         stage.to(stage.web, count=30, gap=0.06),
-        stage.to(stage.web, stage.plan.clients[1], count=8, gap=0.1, steps=[large], tag="large", read_timeout=3),
+        stage.to(stage.web, stage.plan.clients[1], count=4, gap=0.2, steps=[large], tag="large", read_timeout=3),
     ]})  # fmt: skip
     stage.stop()
     stage.expect("mtu-blackhole", "*")

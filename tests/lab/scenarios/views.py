@@ -11,7 +11,7 @@ from tests.lab.scenarios.index import scenario
 from tests.lab.stage import Stage
 
 
-def small(stage: Stage, count: int = 40) -> None:
+def small(stage: Stage, count: int = 14) -> None:
     """A healthy run of short calls."""
     stage.balance()
     stage.serve_pool()
@@ -119,7 +119,7 @@ def path_loss(stage: Stage) -> None:
     """The switch loses one data segment in twelve towards the members: calls are slow, and succeed."""
     rule = f"tcp dport {stage.plan.data_port} tcp flags & (syn|fin|rst) == 0 numgen random mod 12 0 counter drop"
     stage.world.nft("sw", drop("bridge", "forward", rule))
-    small(stage, 60)
+    small(stage, 18)
     stage.expect("path-loss", "lb_in", also=[member.name for member in stage.members])
 
 
@@ -139,6 +139,6 @@ def uneven_pool(stage: Stage) -> None:
     stage.tables.frontend("web", stage.web, "dnat")
     stage.serve_pool()
     stage.start()
-    stage.call({"cli": [stage.to(stage.web, count=120, gap=0.02)]})
+    stage.call({"cli": [stage.to(stage.web, count=45, gap=0.04)]})
     stage.stop()
     stage.expect("uneven-pool", "web", also=[f"{stage.plan.vip}:{stage.plan.frontend_port}"])

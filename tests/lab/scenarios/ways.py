@@ -218,6 +218,6 @@ def proxy_http(stage: Stage) -> None:
     """HAProxy in http mode with X-Forwarded-For: a server connection per client, and some that clients share."""
     targets = proxied(stage, {"web": "http", "shared": "reuse"})
     steps = [["get", 30], ["sleep", 0.2], ["get", 500], ["sleep", 0.2], ["get", 30]]
-    stage.call({"cli": [stage.to(t, count=25, gap=0.06, steps=steps) for t in targets]})
+    stage.call({"cli": [stage.to(t, count=12, gap=0.1, steps=steps) for t in targets]})
     stage.stop()
     by_its_log(stage)
