@@ -19,10 +19,12 @@ from flowscope.nat.witnesses import meetings
 _ENOUGH = 14.0
 _MARGIN = 3.0
 #: Nothing that forwards packets holds a SYN for longer; data waits less, for somebody waits for it.
-_LONGEST_WAIT_NS = {"syn": 4_000_000_000, "syn-ack": 4_000_000_000, "data": 1_000_000_000}
+_LONGEST_WAIT_NS = {"syn": 4_000_000_000, "syn-ack": 4_000_000_000, "data": 1_000_000_000, "shift": 1_000_000_000}
 #: Of two partners, one this much nearer in time is the right one, unless both are within what a network needs.
 _MUCH_NEARER = 16
 _AS_GOOD_NS = 2_000_000
+#: Renumbered connections tell nothing of clocks; hosts that keep time at all do not differ by more.
+_USUAL_CLOCKS_NS = 5_000_000_000
 #: A translation without a lower TTL (a switch that rewrites) is believed only within this time.
 _PROMPT_NS = 1_000_000_000
 
@@ -109,6 +111,7 @@ def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame,
         reversed=(pl.col("src") == pl.col("dst_b")) & (pl.col("src_port") == pl.col("dst_port_b")),
         to_itself=(pl.col("src_b") == pl.col("dst_b")) & (pl.col("src") == pl.col("src_b")),
         same_answer=pl.col("rev_isn") == pl.col("rev_isn_b"),
+        same_isn=(pl.col("fwd_isn") == pl.col("fwd_isn_b")).fill_null(value=False),
         same_window=pl.col("fwd_syn_window") == pl.col("fwd_syn_window_b"),
         expected=pl.col("dst").is_in(frontends.implode()),
     )
@@ -118,14 +121,20 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     """Keeps the pairs that may be joined and adds ``bits``."""
     distance = pl.col("gap_ns").abs()
     answered = pl.col("same_answer").fill_null(value=False)
-    contradicted = ~pl.col("same_answer").fill_null(value=True)
+    # A translator that renumbers says so by a constant shift; then other numbers contradict nothing.
+    shifted = pl.col("by") == "shift"
+    contradicted = ~pl.col("same_answer").fill_null(value=True) & ~shifted
     # Without a lower TTL a replay under other addresses looks the same, so something else must tie the two.
     tied = answered & (pl.col("src_kept") | pl.col("dst_kept") | pl.col("expected"))
     rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
-    within = pl.when("same_clock").then(distance <= longest).otherwise(answered)
+    unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
+    within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
+    # The same questions and answers come again and again: something besides them must be kept, and both ways agree.
+    alike = pl.col("src_kept") | pl.col("dst_kept") | pl.col("same_isn") | answered | pl.col("expected")
     possible = (
         ~contradicted
+        & (~shifted | (alike & (pl.col("shared") >= 2)))
         & ~pl.col("reversed")
         & ((pl.col("drop") > 0) | rewritten)
         & within
@@ -214,7 +223,9 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         "bits",
         "margin",
         "ambiguous",
-        pl.when("src_kept")
+        pl.when(pl.col("by") == "shift")
+        .then(pl.lit("shift"))
+        .when("src_kept")
         .then(pl.lit("tuple"))
         .when(pl.col("by") == "data")
         .then(pl.lit("payload"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.shifted import shifted_segments
+
 _TCP = 6
 _SYN, _SYN_ACK = 0, 1
 #: Segments that carry data or end the connection, repeats included.
@@ -36,9 +38,10 @@ MEETINGS = {
     "ip_id": pl.UInt16,
     "tsval": pl.UInt32,
 }
-"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``), how many legs have such a
-packet, how many packets the two share, the half it belongs to on leg ``a``, whether ``b`` has it in the other half, and
-of the two copies nearest in time: ``b`` minus ``a``, TTL of ``a`` minus ``b``, and what they have in common."""
+"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``, ``shift``), how many legs
+have such a packet, how many packets the two share, the half it belongs to on leg ``a``, whether ``b`` has it in the
+other half, and of the two copies nearest in time: ``b`` minus ``a``, TTL of ``a`` minus ``b``, and what they have in
+common."""
 
 
 def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
@@ -58,6 +61,7 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) ->
         [
             _nearest(pl.concat([opened, answered]), events, islands),
             _segments(events, islands, missing),
+            met_segments(shifted_segments(legs, events), islands, "shift"),
         ]
     )
 
@@ -168,7 +172,17 @@ def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -
         .select("leg", "half", "point", "at_ns", "ttl", "ip_id", "tsval", key=pl.struct("seq", "ack", "digest").hash())
     )
     keys = segments.filter(pl.col("leg").is_in(missing.implode())).select("key").unique().collect()["key"]
-    data = segments.filter(pl.col("key").is_in(keys.implode())).collect()
+    return met_segments(segments.filter(pl.col("key").is_in(keys.implode())).collect(), islands, "data")
+
+
+def met_segments(data: pl.DataFrame, islands: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Pairs of legs that have segments with one ``key``; columns as in :data:`MEETINGS`.
+
+    Args:
+        data: columns ``leg``, ``half``, ``point``, ``at_ns``, ``ttl``, ``ip_id``, ``tsval``, ``key``.
+        islands: as for :func:`meetings`.
+        by: name of the kind of packets.
+    """
     data = data.join(islands.select("point", "island"), "point").sort("key", "at_ns", "leg")
     data = data.with_columns(crowd=pl.col("leg").n_unique().over("key").cast(pl.UInt32)).filter(pl.col("crowd") > 1)
     if not data.height:
@@ -188,7 +202,7 @@ def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -
         drop=pl.when(swap).then(-pl.col("drop")).otherwise(pl.col("drop")),
         turned=pl.col("half") != pl.col("half_b"),
         half=pl.when(swap).then("half_b").otherwise("half"),
-        by=pl.lit("data"),
+        by=pl.lit(by),
     )
     shared = met.group_by("a", "b").agg(pl.col("key").n_unique().cast(pl.UInt32).alias("shared"))
     order = ["same_point", "same_clock", "same_id", "same_tsval"]

@@ -184,3 +184,42 @@ def test_mid_stream_legs_join_by_shared_segments_and_go_the_same_way(tmp_path: P
     wire.packet(hops[:1], T0 + MS, ACK | 8, 900, 5008, b"answer", back=True, ip_id=2)
     found = endpoints(joined(wire, tmp_path))
     assert found == [[("198.51.100.7:40000", "203.0.113.9:443"), ("10.1.0.1:20001", "10.1.0.4:9443")]]
+
+
+def renumbered(
+    wire: Wire, hops: list[Hop], time_ns: int, isn: int, answer: int, shifts: tuple[int, int], word: bytes
+) -> None:
+    """A connection whose second hop has other numbers: all of each half shifted by a constant."""
+    for hop, (there, back) in zip(hops, ((0, 0), shifts), strict=True):
+        one, other = (isn + there) % 2**32, (answer + back) % 2**32
+        question, reply = b"question of " + word, b"answer to " + word
+        plan = [
+            (False, SYN, one, 0, b""),
+            (True, SYN | ACK, other, one + 1, b""),
+            (False, ACK, one + 1, other + 1, b""),
+            (False, ACK | 8, one + 1, other + 1, question),
+            (True, ACK | 8, other + 1, one + 1 + len(question), reply),
+        ]
+        for at, (backward, flags, seq, ack, payload) in enumerate(plan):
+            when = time_ns + at * MS
+            numbers = (seq % 2**32, ack % 2**32)
+            wire.packet([hop], when, flags, *numbers, payload, back=backward, ip_id=at + 1, tsval=7 + at)
+
+
+@pytest.mark.parametrize("shifts", [(0, 12345), (4_000_000_000, 99), (2**31, 0)])
+def test_renumbered_legs_join_by_one_constant_shift(tmp_path: Path, shifts: tuple[int, int]) -> None:
+    wire = Wire()
+    for at in range(5):
+        isn, answer = 4_294_967_000 + 60 * at, 1_000_000 * at + 3
+        renumbered(wire, dnat(40000 + at), T0 + at * 20 * MS, isn, answer, shifts, b"%d" % at)
+    analysis = joined(wire, tmp_path)
+    assert [len(path) for path in endpoints(analysis)] == [2] * 5
+    assert set(analysis.paths["method"]) == {"shift"}
+
+
+def test_spares_the_same_question_asked_by_another_client(tmp_path: Path) -> None:
+    wire = Wire()
+    for at, client in enumerate(("198.51.100.7", "198.51.100.8")):
+        hop = Hop("x", (client, 40000 + at), (f"203.0.113.{at}", 443), 61 - at, 100_000, 63)
+        renumbered(wire, [hop, hop], T0 + at * MS, 1000 + 50_000 * at, 9000 + 70_000 * at, (0, 0), b"the same")
+    assert [len(path) for path in endpoints(joined(wire, tmp_path))] == [1, 1]
