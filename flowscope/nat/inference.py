@@ -153,10 +153,10 @@ def _probed(pool: Pool, pools: tuple[Pool, ...], probes: list[Target], reasons: 
     found = probed_alike(pool, probes)
     if found is None:
         return pool
-    reasons["probe", pool.name] = found.reason
     rivals = [
         one for one in pools if one is not pool and (other := probed_alike(one, probes)) and other.key == found.key
     ]
+    probe, reasons["probe", pool.name] = found.shared(len(rivals) + 1)
     ports = {member.port for member in pool.members}
     if not rivals and len(ports) == 1:
         (port,) = ports
@@ -165,7 +165,7 @@ def _probed(pool: Pool, pools: tuple[Pool, ...], probes: list[Target], reasons: 
             reasons[member_part(pool.name, address, port)] = "Probed like the others; no call was seen to reach it."
         members = (*pool.members, *(Member(address, address, port) for address in extra))
         pool = replace(pool, members=tuple(sorted(members, key=lambda one: (by_address(one.address), one.port))))
-    return replace(pool, probe=found.probe)
+    return replace(pool, probe=probe)
 
 
 def _snats(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -59,6 +59,18 @@ class PoolProbe:
     addresses: frozenset[str]
     """Everything probed so, members and others."""
     reason: str
+
+    def shared(self, pools: int) -> tuple[Probe, str]:
+        """The probe of one of several pools that are probed alike, and why it is believed.
+
+        A proxy checks its servers for each pool apart, so what a member sees of each is slower by their number; clouds
+        probe an endpoint once.
+        """
+        own = self.probe.policy == "generic" and self.probe.source
+        if pools == 1 or not own:
+            return self.probe, self.reason
+        slower = replace(self.probe, interval_s=_rounded(self.probe.interval_s * pools) or self.probe.interval_s)
+        return slower, f"{self.reason[:-1]}; these are the checks of {pools} pools."
 
 
 def infer_probes(window: Window, balancers: frozenset[int]) -> list[Target]:

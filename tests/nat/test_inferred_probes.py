@@ -99,6 +99,16 @@ def test_who_is_probed_like_the_others_is_a_member() -> None:
     )
 
 
+def test_a_proxy_checks_for_each_pool_apart() -> None:
+    seen = pool(proxied=True)
+    for at, member in enumerate(MEMBERS):
+        client = ("198.51.100.9", 1 + at)
+        seen.path((client, ("203.0.113.10", 80)), (("10.1.0.1", 1 + at), (member, 9443)), method="proxy-request")
+    inferred = infer_topology(probed(seen, "10.1.0.1", every_s=0.5).window())
+    assert [one.probe.interval_s for one in inferred.topology.pools if one.probe] == [1.0, 1.0]
+    assert inferred.reasons["probe", "203.0.113.9:443"].endswith("every 0.5 s; these are the checks of 2 pools.")
+
+
 def test_with_two_pools_nobody_knows_whose_it_is() -> None:
     seen = pool()
     client = ("198.51.100.8", 1)
