@@ -17,6 +17,7 @@ from flowscope.rules import (
     blocked_traffic,
     client_port_collision,
     closed_port,
+    frontend_unanswered,
     hairpin_mismatch,
     half_flow,
     member_out_of_rotation,
@@ -48,6 +49,7 @@ RULES: dict[str, ModuleType] = {
     "probe-failing": probe_failing,
     "all-members-down": all_members_down,
     "member-out-of-rotation": member_out_of_rotation,
+    "frontend-unanswered": frontend_unanswered,
     "half-flow": half_flow,
     "truncated-packets": truncated_packets,
 }

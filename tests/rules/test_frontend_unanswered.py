@@ -1,0 +1,72 @@
+"""frontend-unanswered: SYNs that never leave the balancer; what a nearer rule explains is not repeated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.rules.scene import FRONTEND, call, findings
+from tests.wire import MS, T0, Hop, Wire, accept, ignore
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "frontend-unanswered"
+SECOND = 1_000_000_000
+
+
+def outage(calls: int = 4, tries: int = 3) -> Wire:
+    """Served before and after; in between SYNs are seen before the balancer only."""
+    wire = Wire()
+    for at in (0, 60):
+        for member in (0, 1):
+            accept(wire, call(member, 41000 + at + member), T0 + at * SECOND, isn=70_000 * (at + member) + 5)
+    for at in range(calls):
+        ignore(wire, call(0, 42000 + at, points="front"), T0 + (20 + at) * SECOND, isn=9_000 * at + 1, tries=tries)
+    return wire
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_flags_syns_that_never_leave_the_balancer(tmp_path: Path, topology: bool) -> None:
+    (found,) = findings(outage(), tmp_path, RULE, *([] if topology else [None]))
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 4)
+    assert dict(found.subject) == {"frontend": "203.0.113.9:443"}
+    assert "back" in found.summary
+
+
+def test_spares_what_a_nearer_rule_explains(tmp_path: Path) -> None:
+    wire = outage(0)
+    for at in range(4):
+        ignore(wire, call(0, 42000 + at), T0 + (20 + at) * SECOND, isn=9_000 * at + 1, upto=2)
+    assert findings(wire, tmp_path, RULE) == []
+    assert findings(wire, tmp_path, "blocked-traffic")
+
+
+def test_spares_syns_at_the_end_of_the_capture(tmp_path: Path) -> None:
+    wire = outage(0)
+    for at in range(4):
+        ignore(wire, call(0, 42000 + at, points="front"), T0 + 60 * SECOND + at * MS, isn=9_000 * at + 1, tries=1)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_spares_hosts_that_are_no_frontend(tmp_path: Path) -> None:
+    wire = outage(0)
+    for at in range(4):
+        ignore(wire, [Hop("front", ("198.51.100.7", 42000 + at), ("192.0.2.5", 443), 61)], T0, isn=9_000 * at + 1)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_doubts_without_a_point_behind_the_balancer(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        ignore(wire, [Hop("front", ("198.51.100.7", 42000 + at), FRONTEND, 61)], T0 + at * SECOND, isn=9_000 * at + 1)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY and found.next_capture is not None
+
+
+def test_doubts_when_as_many_calls_were_served_meanwhile(tmp_path: Path) -> None:
+    wire = outage(2)
+    for at in range(6):
+        accept(wire, call(0, 43000 + at), T0 + 20 * SECOND + at * 100 * MS, isn=50_000 * at + 3)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.UNDECIDED
