@@ -26,6 +26,7 @@ from flowscope.nat.profile_file import load_profile
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
 from flowscope.nat.witnesses import given_up
+from flowscope.probes.replay import Health
 from flowscope.rules import judge
 from flowscope.settings import Settings
 from flowscope.tables import PATHS
@@ -63,6 +64,8 @@ class Analysis:
     """Rules that crashed, contradictions between topology and captures: one sentence each."""
     judged: dict[str, int]
     """Rules that ran, and how many findings each has."""
+    health: tuple[Health, ...] = ()
+    """What each prober made of each member it asks."""
     version: str = __version__
 
 
@@ -125,6 +128,7 @@ def analyze(
         topology=known,
     )
     findings, judged, problems = judge(window, settings)
+    health, failed = _health(window)
     return Analysis(
         captures=read,
         points=points,
@@ -140,9 +144,18 @@ def analyze(
         inferred=infer_topology(window),
         profile=profile,
         settings=settings,
-        problems=[*given_up(legs), *contradictions(window), *problems],
+        problems=[*given_up(legs), *contradictions(window), *problems, *failed],
         judged=judged,
+        health=health,
     )
+
+
+def _health(window: Window) -> tuple[tuple[Health, ...], list[str]]:
+    """The replayed probes, or one sentence about why there are none: the rest is delivered all the same."""
+    try:
+        return window.health, []
+    except Exception as error:
+        return (), [f"probes could not be read ({type(error).__name__}: {error}): please report this"]
 
 
 def _timed(point: Point, clocks: Clocks) -> Point:

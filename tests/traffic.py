@@ -108,7 +108,7 @@ def analysis(**parts: Any) -> Any:
     usual: dict[str, Any] = {
         "captures": [capture()], "points": [point()], "addresses": addresses(), "flows": flows(), "legs": legs(),
         "paths": paths(), "findings": [], "problems": [], "topology": Topology(), "settings": Settings(), "judged": {},
-        "version": "0.1.0", "inferred": Inferred(), "profile": None,
+        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (),
     }  # fmt: skip
     assert not set(parts) - set(usual)
     return SimpleNamespace(**{**usual, **parts})

@@ -1,0 +1,80 @@
+"""Probes as the report's objects: one row per member and prober, with the member's state over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from flowscope.report.safe_text import safe_unicode
+from flowscope.report.times import SECOND, rfc3339_text
+
+if TYPE_CHECKING:
+    from flowscope.analysis import Analysis
+    from flowscope.probes.replay import Health
+
+_CHANGE = pl.Struct({"time": pl.String, "state": pl.String, "reason": pl.String})
+_COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
+    "member": pl.String,
+    "name": pl.String,
+    "source": pl.String,
+    "protocol": pl.String,
+    "policy": pl.String,
+    "pools": pl.List(pl.String),
+    "interval_s": pl.Float64,
+    "per_minute": pl.Float64,
+    "sent": pl.Int64,
+    "succeeded": pl.Int64,
+    "failed": pl.Int64,
+    "latency_ms": pl.Float64,
+    "timeline": pl.List(_CHANGE),
+}
+
+
+def probe_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
+    """All rows in one slice: members and probers are few."""
+    rows = [_row(analysis, health) for health in analysis.health]
+    yield pl.DataFrame(rows, schema=pl.Schema(_COLUMNS), orient="row")
+
+
+def endpoint(analysis: Analysis, health: Health) -> str:
+    """The probed endpoint: ``10.0.0.4:8080``."""
+    text = str(analysis.addresses["text"][health.series.member])
+    return f"[{text}]:{health.series.port}" if ":" in text else f"{text}:{health.series.port}"
+
+
+def latency_ms(health: Health) -> float | None:
+    """Median latency of the good probes: what a balancer that prefers fast members compares."""
+    median = health.readings.filter(pl.col("result") == "good")["latency_ns"].median()
+    return None if median is None else round(float(str(median)) / 1e6, 3)
+
+
+def per_minute(health: Health) -> float | None:
+    """How many probes a minute the member gets from this prober; None for a single one."""
+    times = health.readings["sent_ns"]
+    lasted = int(str(times.max())) - int(str(times.min()))
+    return round((times.len() - 1) * 60 * SECOND / lasted, 2) if lasted else None
+
+
+def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
+    one, text = health.series, str(analysis.addresses["text"][health.series.member])
+    name = analysis.topology.name_of(text)
+    return {
+        "member": endpoint(analysis, health),
+        "name": None if name is None else safe_unicode(name),
+        "source": str(analysis.addresses["text"][one.source]),
+        "protocol": one.protocol,
+        "policy": one.policy,
+        "pools": [safe_unicode(pool) for pool in one.pools],
+        "interval_s": round(one.interval_ns / SECOND, 3),
+        "per_minute": per_minute(health),
+        "sent": health.sent,
+        "succeeded": health.succeeded,
+        "failed": health.failed.height,
+        "latency_ms": latency_ms(health),
+        "timeline": [
+            {"time": rfc3339_text(change.time_ns), "state": change.state, "reason": change.reason}
+            for change in health.timeline
+        ],
+    }
