@@ -157,3 +157,27 @@ def _tcp(src: End, dst: End, flags: int, seq: int, ack: int, window: int, payloa
         options = b"\x02\x04\x05\xb4\x04\x02" + struct.pack("!BBII", 8, 10, tsval, 0) + b"\x01\x03\x03\x07"
     offset = (20 + len(options)) // 4
     return struct.pack("!HHIIBBHHH", src[1], dst[1], seq, ack, offset << 4, flags, window, 0, 0) + options + payload
+
+
+def talk(
+    wire: Wire, hops: Sequence[Hop], turns: Sequence[tuple[float, bool, bytes]], time_ns: int = T0, isn: int = 1000
+) -> None:
+    """A connection with these turns: milliseconds after its SYN, true when from the server, the bytes.
+
+    Handshake at once, the FINs a millisecond after the last turn. The server's ISN is the client's plus 7,000,000.
+    """
+    sent, got = (isn + 1) % 2**32, (isn + 7_000_001) % 2**32
+    wire.packet(hops, time_ns, SYN, isn)
+    wire.packet(hops, time_ns + MS // 50, SYN | ACK, got - 1, sent, back=True)
+    wire.packet(hops, time_ns + MS // 25, ACK, sent, got)
+    last = time_ns
+    for at_ms, back, payload in turns:
+        last = time_ns + int(at_ms * MS)
+        if back:
+            wire.packet(hops, last, PSH | ACK, got, sent, payload, back=True)
+            got = (got + len(payload)) % 2**32
+        else:
+            wire.packet(hops, last, PSH | ACK, sent, got, payload)
+            sent = (sent + len(payload)) % 2**32
+    wire.packet(hops, last + MS, FIN | ACK, sent, got)
+    wire.packet(hops, last + MS + MS // 50, FIN | ACK, got, sent + 1, back=True)

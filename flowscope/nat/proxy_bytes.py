@@ -116,12 +116,16 @@ def _compared(pairs: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) ->
 def _nested(pairs: pl.DataFrame) -> pl.DataFrame:
     """Pairs in which the server's side opens after the client's, gets its bytes after, and answers before it."""
     slack = _slack()
-    return pairs.filter(
+    nested = pairs.filter(
         could_be_proxied(),
         (pl.col("start_ns_b") - pl.col("start_ns")).is_between(-slack, _PROMPT_NS),
         (pl.col("fwd_data_ns") <= pl.col("fwd_data_ns_b") + slack).fill_null(value=True),
         (pl.col("rev_data_ns_b") <= pl.col("rev_data_ns") + slack).fill_null(value=True),
     )
+    # Within the slack both ways round may do: the earlier leg is the client's.
+    turned = nested.select(leg="leg_b", leg_b="leg", turned=pl.lit(value=True))
+    both = nested.join(turned, ["leg", "leg_b"], how="left", maintain_order="left")
+    return both.filter((pl.col("start_ns") < pl.col("start_ns_b")) | pl.col("turned").is_null()).drop("turned")
 
 
 def _singles(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -40,3 +40,15 @@ def earlier(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
         met = there.filter(same)
         found.append(met.select(numbers.gather(met["place"]).alias("front"), "back"))
     return pl.concat(found).unique(maintain_order=True)
+
+
+def earlier_with_key(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
+    """:func:`earlier` for fronts that have several keys: also tells the ``key`` that each pair shares.
+
+    Args:
+        fronts: columns ``key``, ``at_ns`` and ``front``; a front may stand in several rows.
+        backs: columns ``key``, ``at_ns`` and ``back``.
+    """
+    both = pl.struct("front", "key").alias("front")
+    pairs = earlier(fronts.select("key", "at_ns", both), backs.select("key", "at_ns", "back"))
+    return pairs.unnest("front")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.proxy_exchanges import ids
-from flowscope.nat.proxy_nearest import earlier
+from flowscope.nat.proxy_nearest import earlier, earlier_with_key
 from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
 from flowscope.nat.proxy_ties import tie_keys, with_ties
 from flowscope.nat.topology import Topology
@@ -107,17 +107,10 @@ def id_pairs(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
         .agg(id_bits=worth.max())
         .with_row_index("key")
     )
-    left = named.join(values, "value").join(fronts.select("exchange", "asked_ns"), "exchange")
-    right = back_ids.join(values, "value").join(backs.select("exchange", "asked_ns"), "exchange")
-    pairs = earlier_by_key(left.select("key", "id_bits", "asked_ns", "exchange"), right)
+    left = named.join(values, "value").join(fronts.select("exchange", at_ns="asked_ns"), "exchange")
+    right = back_ids.join(values, "value").join(backs.select("exchange", at_ns="asked_ns"), "exchange")
+    pairs = earlier_with_key(left.rename({"exchange": "front"}), right.rename({"exchange": "back"}))
     return pairs.join(values.select("key", "id_bits"), "key").group_by("front", "back").agg(pl.col("id_bits").max())
-
-
-def earlier_by_key(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """:func:`flowscope.nat.proxy_nearest.earlier` for exchanges with ``key``; keeps the key."""
-    fronts = left.select("key", at_ns="asked_ns", front=pl.struct("exchange", "key"))
-    backs = right.select("key", at_ns="asked_ns", back="exchange")
-    return earlier(fronts, backs).unnest("front").rename({"exchange": "front"})
 
 
 def _client_pairs(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
