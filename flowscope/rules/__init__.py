@@ -82,4 +82,17 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
     )
     for one in ordered:
         judged[one.rule] += 1
-    return [replace(one, id=f"F{number}") for number, one in enumerate(ordered, 1)], judged, problems
+    return _named(ordered), judged, problems
+
+
+def _named(ordered: list[Finding]) -> list[Finding]:
+    """Gives every finding its id; ``because`` names the finding that caused one by its key until then."""
+    ids = {one.key: f"F{number}" for number, one in enumerate(ordered, 1)}
+    named = []
+    for number, one in enumerate(ordered, 1):
+        facts = dict(one.facts)
+        cause = ids.get(str(facts.pop("because", None)))
+        if cause is not None:
+            facts["because"] = cause
+        named.append(replace(one, id=f"F{number}", facts=facts))
+    return named

@@ -34,7 +34,7 @@ from flowscope.findings import Finding, Severity, Verdict
 from flowscope.probes.compare import Group, Stretch, arrivals, groups, without
 from flowscope.probes.replay import Health
 from flowscope.report.times import clock, rfc3339_text, span
-from flowscope.rules.probe_evidence import cite, limited
+from flowscope.rules.probe_evidence import LOST, cite, limited
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
@@ -137,6 +137,14 @@ def _stray_doubts(group: Group, known: bool) -> list[str]:
     return doubts
 
 
+def _because(window: Window, healths: Sequence[Health], since_ns: int) -> str:
+    """Key of the finding about the probes; the index makes it that finding's id."""
+    known = [(change, health) for health in healths for change in health.timeline if change.state == "down"]
+    change, health = min(known, key=lambda one: abs(one[0].time_ns - since_ns))
+    rule = "probe-blocked" if change.how in LOST else "probe-failing"
+    return f"{rule} member={window.endpoint(health.series.member, health.series.port)}"
+
+
 def _finding(
     window: Window,
     member: int,
@@ -187,7 +195,12 @@ def _finding(
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(failed["path"]),
-        facts={"since": rfc3339_text(apart[0][0]), "new_flows": got, "others": seen.others},
+        facts={
+            "since": rfc3339_text(apart[0][0]),
+            "new_flows": got,
+            "others": seen.others,
+            "because": _because(window, healths, apart[0][0]),
+        },
         names=window.names([member]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,

@@ -16,7 +16,8 @@ Evidence
 Look-alikes
     A full accept queue on the probed port drops SYNs in the same way (`in-member` is `likely` only). A capture that
     leaves the probes out, by a filter or by loss, looks like a drop before that point. A host that is down answers
-    nothing. A capture of one direction shows no answer to anything. The end of a capture is no missing probe.
+    nothing (`unknown` is `likely` at most, and only when others answer the same prober). A capture of one direction
+    shows no answer to anything. The end of a capture is no missing probe.
 
 Check next
     Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.
@@ -95,7 +96,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         rule="probe-blocked",
         severity=SEVERITY,
         verdict=verdict,
-        title=f"Probes of {called} on port {port} are blocked",
+        title=f"Probes of {called} on port {port} " + ("get no answer" if where == "unknown" else "are blocked"),
         summary=summary,
         subject={"member": endpoint},
         count=failed.height,
@@ -155,12 +156,12 @@ def _verdict(
     if one_sided(window, paths):
         caveats.append("The points that saw the probes saw no answer to anything: they may hear one direction only.")
         return Verdict.UNDECIDED
-    if where == "unknown":
-        caveats.append("No point at the member was captured: a member that is down looks the same.")
-        return Verdict.UNDECIDED
     if longest_run(healths, LOST) < _ENOUGH_IN_A_ROW:
         caveats.append("Never three in a row were lost: loss on the way looks the same.")
         return Verdict.UNDECIDED
+    if where == "unknown":
+        caveats.append("No point at the member was captured, or none is known as such: a member that is down looks so.")
+        return Verdict.LIKELY if _others_answer(window, member, healths, failed) else Verdict.UNDECIDED
     if not bool(placed.filter(pl.col("where") == where)["sure"].all()):
         caveats.append("Where the points stand was inferred: the drop may lie between the point and the host.")
         return Verdict.LIKELY
@@ -171,6 +172,14 @@ def _verdict(
         caveats.append("A capture filter at the member that leaves the probes out would look the same.")
         return Verdict.LIKELY
     return Verdict.CONFIRMED
+
+
+def _others_answer(window: Window, member: int, healths: Sequence[Health], failed: pl.DataFrame) -> bool:
+    """True when the same prober was answered by others meanwhile: it is well, and heard in both directions."""
+    asking = {health.series.source for health in healths}
+    others = [one for one in window.health if one.series.source in asking and one.series.member != member]
+    meanwhile = pl.col("sent_ns").is_between(failed["sent_ns"].min(), failed["sent_ns"].max())
+    return any(one.readings.filter(meanwhile, pl.col("result") == "good").height for one in others)
 
 
 def _sees_port(window: Window, member: int, port: int) -> bool:
