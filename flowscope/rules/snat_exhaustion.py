@@ -45,6 +45,7 @@ from flowscope.rules.snat_words import (
     paths_of,
     port_facts,
     snat_address,
+    sustainable,
     top_members,
 )
 from flowscope.snat.uses import KEY
@@ -132,8 +133,8 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
             f"{stuck.height:,} connections to {where} got no port: their SYNs reached the translator and none left "
             f"it, while {pool['peak'] if not assumed else pool['ports_available']:,} of {pool['ports_available']:,} "
             f"ports{kind} were in use{' or held after a close' if assumed else ''}. {contrast}. "
-            f"{pool['ports_needed']:,} ports would have sufficed; with {pool['ports_available']:,} about "
-            f"{pool['sustainable_per_s']:g} new connections per second are sustainable. "
+            f"{pool['ports_needed']:,} ports would have sufficed; {pool['ports_available']:,} sustain about "
+            f"{sustainable(pool)}. "
             f"Most ports are used by {top_members(window, pool)}."
             if pool["both"]
             else f"{stuck.height:,} connections to {where} were never answered while connections of the same hosts "

@@ -40,6 +40,7 @@ from flowscope.rules.snat_words import (
     paths_of,
     port_facts,
     snat_address,
+    sustainable,
     top_members,
 )
 from flowscope.snat.uses import KEY
@@ -84,7 +85,6 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
             "Only the inside of the translator was captured: connections were counted, and some of them may use "
             "another SNAT address."
         )
-    hold = "" if pool["hold_known"] else " How long a port is held after a close is not known and was not counted."
     return Finding(
         rule="snat-pressure",
         severity=SEVERITY,
@@ -93,8 +93,8 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
         summary=(
             f"At the busiest moment {pool['peak']:,} of {pool['ports_available']:,} ports towards {where} were in use, "
             f"and for {pool['above_75_s']:.1f} s three quarters or more. No connection failed for want of a port yet. "
-            f"Most ports are used by {top_members(window, pool)}. The ports allow about "
-            f"{pool['sustainable_per_s']:g} new connections per second.{hold}"
+            f"Most ports are used by {top_members(window, pool)}. They sustain about "
+            f"{sustainable(pool)}."
         ),
         subject={"snat": address, "destination": where},
         count=held.height,

@@ -9,6 +9,7 @@ import polars as pl
 from flowscope.findings import Fact
 from flowscope.rules.evidence import tcpdump_line
 from flowscope.snat.allocation import address_text
+from flowscope.snat.usage import LONGEST_HOLD_S
 from flowscope.window import Window
 
 
@@ -39,6 +40,12 @@ def port_facts(pool: dict[str, Any]) -> dict[str, Fact]:
 def top_members(window: Window, pool: dict[str, Any], most: int = 3) -> str:
     """Who uses the ports, most first: ``vm1 20, vm2 12``."""
     return ", ".join(f"{window.called(one['inside'])} {one['connections']:,}" for one in (pool["top"] or [])[:most])
+
+
+def sustainable(pool: dict[str, Any]) -> str:
+    """The rate of new connections that the ports allow, and what it takes for granted."""
+    hold = "" if pool["hold_known"] else f", if a port is held for {LONGEST_HOLD_S} s after a close"
+    return f"{pool['sustainable_per_s'] or 0:g} new connections per second{hold}"
 
 
 def both_sides_line(window: Window, pool: dict[str, Any], file: str = "snat.pcap") -> str:

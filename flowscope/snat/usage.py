@@ -14,8 +14,8 @@ from flowscope.snat.uses import KEY, held, port_users, release_ns
 from flowscope.tables import EVENT_KINDS
 
 _RST, _FIN, _SYN = (EVENT_KINDS.index(kind) for kind in ("rst", "fin", "syn"))
-#: Where the hold after a FIN is not known a port may be held as long as this: the longest that is documented.
-_LONGEST_HOLD_S = 240
+LONGEST_HOLD_S = 240
+"""Where the hold after a FIN is not known, a port may be held as long as this: the longest that is documented."""
 _TOP_MEMBERS = 5
 
 
@@ -63,7 +63,7 @@ def port_use(tables: Tables) -> PortUse:
     pools = pools.join(time_above(swept, pools.select("pool", "ports_available")), "pool", how="left")
     pools = pools.with_columns(pl.col(f"above_{mark}_s").fill_null(0.0) for mark in MARKS)
     pools = pools.join(_demand(users), "pool", how="left").join(_top(taken), "pool", how="left")
-    kept_s = pl.col("fin_hold_s").fill_null(float(_LONGEST_HOLD_S))
+    kept_s = pl.col("fin_hold_s").fill_null(float(LONGEST_HOLD_S))
     longest = cut_at_reuse(taken.with_columns(until_ns=release_ns(kept_s, kept_s, end_ns)))
     return PortUse(pools.sort("pool"), users, _refusals(users, swept, levels(longest), tables.events))
 
@@ -110,7 +110,7 @@ def _summed(users: pl.DataFrame) -> pl.DataFrame:
         sustainable_per_s=(
             pl.col("ports_available").first()
             / (
-                pl.col("fin_hold_s").first().fill_null(float(_LONGEST_HOLD_S))
+                pl.col("fin_hold_s").first().fill_null(float(LONGEST_HOLD_S))
                 + (pl.col("last_ns") - pl.col("from_ns")).filter(worked).mean() / 1e9
             )
         ).round(2),
