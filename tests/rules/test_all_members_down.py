@@ -1,0 +1,56 @@
+"""all-members-down: what the balancer did about it, or would have done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.probes.asking import clients, known, rounds
+from tests.rules.scene import findings
+from tests.wire import Wire
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "all-members-down"
+FAIL = ["200", "200", *["503"] * 6, "200", "200"]
+
+
+@pytest.mark.parametrize("topology", [known(), None])
+@pytest.mark.parametrize(("served", "then"), [(True, "fail-open"), (False, "fail-closed")])
+def test_flags_both_ways(tmp_path: Path, served: bool, then: str, topology: str | None) -> None:
+    wire = Wire()
+    rounds(wire, FAIL, FAIL)
+    during: list[int | None] = [0, 1] * 15 if served else [None] * 30
+    clients(wire, [*[0, 1] * 5, *during, *[0, 1] * 5])
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert found.facts["then"] == then
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.subject["pool"] == ("shop" if topology else "203.0.113.9:443")
+    assert findings(wire, tmp_path, "member-out-of-rotation", topology) == []
+    assert findings(wire, tmp_path, "blocked-traffic", topology) == []
+
+
+def test_spares_members_that_are_down_one_after_the_other(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200", "503", "503", "200", "200", "200", "200"], ["200", "200", "200", "200", "503", "503", "200"])
+    clients(wire, [0, 1] * 10)
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+def test_spares_a_pool_of_which_one_members_probes_were_not_captured(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, FAIL)
+    clients(wire, [0, 1] * 10)
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "then"), [("azure-lb", "fail-closed"), ("front-door", "fail-open"), ("generic", None)]
+)
+def test_doubts_when_no_client_called(tmp_path: Path, policy: str, then: str | None) -> None:
+    wire = Wire()
+    rounds(wire, FAIL, FAIL)
+    (found,) = findings(wire, tmp_path, RULE, known(policy))
+    assert (found.facts.get("then"), found.verdict) == (then, Verdict.LIKELY)
+    assert any("No client" in caveat for caveat in found.caveats)

@@ -1,0 +1,61 @@
+"""member-out-of-rotation: no traffic because of the probes is no block; traffic in spite of them is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.probes.asking import clients, known, rounds
+from tests.rules.scene import findings, judged
+from tests.wire import Wire
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "member-out-of-rotation"
+FAIL = ["200", "200", *["503"] * 6, "200", "200"]
+
+
+@pytest.mark.parametrize("topology", [known(), None])
+def test_flags_a_member_without_new_connections(tmp_path: Path, topology: str | None) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, FAIL)
+    clients(wire, [*[0, 1] * 5, *[0] * 34, *[0, 1] * 5])
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert dict(found.subject) == {"member": "10.1.0.5:9443"}
+    assert (found.facts["new_flows"], found.verdict) == (0, Verdict.CONFIRMED)
+    (cause,) = findings(wire, tmp_path, "probe-failing", topology)
+    assert found.facts["because"] == cause.id
+    assert judged(wire, tmp_path, topology).judged["blocked-traffic"] == 0
+
+
+def test_flags_connections_to_a_member_that_is_down(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, FAIL)
+    clients(wire, [0, 1] * 25)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert int(str(found.facts["new_flows"])) > 10
+    assert "although" in found.title
+
+
+def test_spares_a_member_that_few_connections_missed(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, FAIL)
+    clients(wire, [0, 1, 0, 1, 0, 0, 0, 1], each_ms=1200)
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+def test_spares_a_member_whose_probes_are_fine(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, ["200"] * 10)
+    clients(wire, [0] * 50)
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+def test_doubts_a_member_that_never_got_any(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, ["503"] * 10)
+    clients(wire, [0] * 50)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert found.verdict is Verdict.LIKELY
+    assert any("before" in caveat for caveat in found.caveats)

@@ -1,0 +1,75 @@
+"""probe-blocked: where probes get lost, and what only looks like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.probes.asking import SECOND, ask, clients, known, rounds
+from tests.rules.scene import findings, probe
+from tests.wire import SYN, T0, Hop, Wire
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "probe-blocked"
+
+
+@pytest.mark.parametrize(
+    ("upto", "where", "verdict"), [(None, "in-member", Verdict.LIKELY), (1, "before-member", Verdict.CONFIRMED)]
+)
+def test_flags_where_they_get_lost(tmp_path: Path, upto: int | None, where: str, verdict: Verdict) -> None:
+    wire = Wire()
+    # It answered before, so no capture filter hides the probed port.
+    rounds(wire, ["200"] * 9, ["200", *["ignore"] * 6], upto=upto)
+    clients(wire, [0, 1] * 20)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert dict(found.subject) == {"member": "10.1.0.5:9999"}
+    assert (found.facts["where"], found.verdict, found.count) == (where, verdict, 6)
+    assert "Clients were served meanwhile" in found.summary
+    for other in ("blocked-traffic", "probe-failing", "all-members-down"):
+        assert findings(wire, tmp_path, other, known()) == []
+
+
+def test_flags_answers_that_get_lost_on_the_way_back(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 9, ["200", "-", "-", "-", "-", "-", "-", "200"])
+    for at in range(1, 7):
+        ask(wire, probe(1, 52000 + at), T0 + at * SECOND, "lost", 90_000 + 1000 * at, upto=1)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["where"], found.verdict) == ("return-path", Verdict.CONFIRMED)
+
+
+def test_spares_one_lost_probe(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 6, ["200", "200", "ignore", "200", "200", "200"])
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+def test_spares_the_end_and_the_start_of_a_capture(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 4, ["-", "-", "200", "200"])
+    for member in (0, 1):
+        wire.packet(probe(member, 51000 + member), T0 + 4 * SECOND, SYN, 77 + member)
+    assert findings(wire, tmp_path, RULE, known()) == []
+
+
+def test_doubts_when_nobody_answers_and_no_member_was_captured(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(6):
+        hops = [Hop("back", ("168.63.129.16", 50000 + at), ("10.1.0.4", 9999), 63)]
+        ask(wire, hops, T0 + at * SECOND, "ignore", 1000 * at)
+        ask(wire, [Hop("back", ("192.0.2.1", 6000 + at), ("192.0.2.2", 80), 63)], T0 + at * SECOND, "200", 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.facts["where"], found.verdict) == ("unknown", Verdict.UNDECIDED)
+    assert found.next_capture is not None
+
+
+def test_doubts_a_capture_of_one_direction(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(6):
+        hops = [Hop("back", ("168.63.129.16", 50000 + at), ("10.1.0.4", 9999), 63)]
+        ask(wire, hops, T0 + at * SECOND, "ignore", 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("one direction" in caveat for caveat in found.caveats)

@@ -1,0 +1,85 @@
+"""probe-failing: how a member answers its probes, and which answers are no failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.probes.asking import SECOND, ask, known, rounds
+from tests.rules.scene import findings
+from tests.wire import FIN, RST, T0, Hop, Wire
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "probe-failing"
+
+
+@pytest.mark.parametrize("topology", [known(), None])
+@pytest.mark.parametrize(
+    ("met", "how", "status"),
+    [
+        ("503", "status", 503),
+        ("302", "redirect", 302),
+        ("403", "auth", 403),
+        ("hang", "timeout", None),
+        ("slow", "slow", None),
+        ("garbage", "invalid", None),
+    ],
+)
+def test_flags_each_way_to_fail(tmp_path: Path, met: str, how: str, status: int | None, topology: str | None) -> None:
+    wire = Wire()
+    rounds(wire, ["200", met, met, met, "200"], ["200"] * 5)
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert dict(found.subject) == {"member": "10.1.0.4:9999"}
+    assert (found.facts["how"], found.facts.get("status"), found.count) == (how, status, 3)
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.evidence
+
+
+def test_flags_a_refusal_at_the_members_own_interface(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200", "refuse", "refuse", "refuse"])
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["how"], found.verdict) == ("refused", Verdict.CONFIRMED)
+    # The same frames explain no closed port: probes have findings of their own.
+    assert findings(wire, tmp_path, "closed-port", known()) == []
+
+
+@pytest.mark.parametrize("close", [FIN, RST])
+def test_spares_good_probes_however_they_close(tmp_path: Path, close: int) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 5, ["tcp"] * 5, close=close)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_spares_a_failure_that_took_nobody_down(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200", "200", "503", "200", "200"])
+    assert findings(wire, tmp_path, RULE, known("generic")) == []
+
+
+def test_spares_a_members_own_calls_to_the_platform(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        hops = [Hop("a", ("10.1.0.4", 50000 + at), ("168.63.129.16", 80), 64)]
+        ask(wire, hops, T0 + at * SECOND, "503", 1000 * at)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_doubts_a_refusal_seen_on_the_way_only(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        hops = [Hop("back", ("168.63.129.16", 50000 + at), ("10.1.0.4", 9999), 63, reply_ttl=63)]
+        ask(wire, hops, T0 + at * SECOND, "refuse", 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+    assert any("firewall" in caveat for caveat in found.caveats)
+
+
+def test_doubts_a_capture_of_two_probes(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["503", "503"])
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("three probe intervals" in caveat for caveat in found.caveats)
