@@ -1,0 +1,205 @@
+"""Large segments vanish, small ones pass: a link on the way has a smaller MTU than the ends believe.
+
+What it flags
+    Connections that open, then stop at a large segment: it is repeated again and again and never acknowledged, while
+    small segments of the same direction to the same service are. With ICMP "fragmentation needed" (IPv6: "packet too
+    big") at the sender's point the sender was told and goes on with the same size.
+
+Why it matters
+    Handshakes, probes and short requests succeed, so the service looks well; uploads and long answers hang until they
+    time out. Tunnels (VXLAN, VPN) on the way and firewalls that drop all ICMP are the usual pair of causes.
+
+Evidence
+    The large segment and its repeats at the sender's side, the ICMP error where there is one; the largest segment of
+    that direction that was acknowledged elsewhere.
+
+Look-alikes
+    Segments larger than the MTU in a capture on the sender are made by offload (TSO): only the size of repeats is
+    used. Loss hits segments of any size, and one repeat usually gets through. A receiver with a closed window, or one
+    that has reset or died, stops everything. When as large a segment got through elsewhere it is not the MTU. Without
+    ICMP and without a point behind the loss, a filter that drops by size looks the same (`likely`).
+
+Check next
+    `ping -M do -s 1472 HOST` (and smaller) from the sender; `tracepath HOST`; MTU of the tunnels on the way.
+
+References
+    RFC 1191, RFC 8201 (path MTU discovery), RFC 4821 and RFC 2923 (black holes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.rules.evidence import prove
+from flowscope.window import Window
+
+SEVERITY = Severity.ERROR
+
+_RETRANSMISSION = 6
+#: Every link carries segments of this size (IPv4 hosts must take 576 bytes).
+_LARGE_BYTES = 537
+#: Repeats of one segment that are no echo of a duplicate capture lie at least so far apart.
+_APART_NS = 50_000_000
+_TOO_BIG = (3 * 256 + 4, 2 * 256)
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per service and direction."""
+    stuck = _stuck(window)
+    if not stuck.height:
+        return
+    owner = window.judgeable.select("path", "first_leg", leg="legs").explode("leg")
+    ends = window.legs.select("leg", called="dst", called_port="dst_port")
+    stuck = stuck.join(owner, "leg").join(ends, left_on="first_leg", right_on="leg")
+    for (half, called, port), rows in stuck.sort("path").group_by("half", "called", "called_port", maintain_order=True):
+        found = _finding(window, rows, int(str(half)), int(str(called)), int(str(port)))
+        if found is not None:
+            yield found
+
+
+def _stuck(window: Window) -> pl.DataFrame:
+    """Large segments that were repeated and never acknowledged: ``flow``, ``leg``, ``half``, ``seq``, ``length``."""
+    repeated = (
+        window.events.filter(pl.col("kind") == _RETRANSMISSION, pl.col("length") >= _LARGE_BYTES)
+        .group_by("flow", "leg", "point", "half", "seq")
+        .agg(
+            pl.col("length").max(),
+            tries=(pl.col("at_ns") // _APART_NS).n_unique(),
+            last_ns=pl.col("at_ns").max(),
+        )
+        .filter(pl.col("tries") >= 3)
+    )
+    if not repeated.height:
+        return pl.DataFrame()
+    columns = ("last_ack", "resets", "zero_windows", "packets")
+    flows = window.flows.select("flow", *(f"{half}_{name}" for half in ("fwd", "rev") for name in columns))
+    peer = {name: pl.when(pl.col("half") == 0).then(f"rev_{name}").otherwise(f"fwd_{name}") for name in columns}
+    passed = (peer["last_ack"].cast(pl.Int64) - pl.col("seq").cast(pl.Int64)) % 2**32
+    return (
+        repeated.join(flows, "flow")
+        .filter(
+            peer["packets"] > 0,
+            peer["resets"] == 0,
+            peer["zero_windows"] == 0,
+            ((passed == 0) | (passed >= 2**31)).fill_null(value=False),
+        )
+        .select("flow", "leg", "point", "half", "seq", "length", "last_ns")
+    )
+
+
+def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: int) -> Finding | None:
+    size = int(rows["length"].min() or 0)  # type: ignore[arg-type]
+    told = window.events.filter(
+        pl.col("flow").is_in(rows["flow"].unique().implode()), pl.col("icmp").is_in(list(_TOO_BIG))
+    )
+    largest = _largest_acknowledged(window, rows, half)
+    if largest >= size or (not largest and not told.height):
+        return None
+    paths = window.judgeable.filter(pl.col("path").is_in(rows["path"].unique().implode()))
+    behind = _missing_behind(window, rows, half)
+    verdict, caveats = Verdict.CONFIRMED, []
+    if not told.height:
+        if not behind:
+            verdict = Verdict.LIKELY
+            caveats.append("No point behind the loss was captured: a filter that drops by size looks the same.")
+        if paths.height < 2:
+            verdict = Verdict.LIKELY
+            caveats.append("Seen in one connection only: a path that failed in mid-transfer looks the same.")
+        if not largest:
+            verdict = Verdict.UNDECIDED
+    proof = prove(
+        window, paths, ("syn", "data", "retransmission", "icmp-error"), lambda event: _note(window, event, rows), each=8
+    )
+    where, name = window.endpoint(called, port), window.called(called)
+    way = f"to {name}" if half == 0 else f"from {name}"
+    facts: dict[str, Fact] = {}
+    if told.height:
+        code = int(told["icmp"][0])
+        facts = {"icmp_type": code // 256, "icmp_code": code % 256}
+    summary = (
+        f"{paths.height:,} connection{'s' * (paths.height != 1)} {way} ({where}) stopped at a segment of {size:,} "
+        f"bytes, which was repeated and never acknowledged. "
+    )
+    if largest:
+        summary += f"Segments of up to {largest:,} bytes got through the same way. "
+    if told.height:
+        sender = window.address(int(told["peer"][0]))
+        summary += f"{sender} said that they are too big (ICMP), and the sender did not listen."
+    elif behind:
+        summary += f"They were never seen at {', '.join(map(window.point_name, behind))}, where the small ones were."
+    return Finding(
+        rule="mtu-blackhole",
+        severity=SEVERITY,
+        verdict=verdict,
+        title=f"Large segments {way} vanish",
+        summary=summary.strip(),
+        subject={"path": str(int(paths["path"][0]))},
+        count=paths.height,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(paths["path"]),
+        facts=facts,
+        names=window.names([called]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="A link or tunnel on the way takes smaller packets than the sender makes, "
+        + (
+            "and the sender's host drops the ICMP errors."
+            if told.height
+            else "and the ICMP errors that say so are lost."
+        ),
+        remedy=(
+            "Let ICMP type 3 code 4 (IPv6: type 2) pass every firewall on the way and on the sender.",
+            f"Or clamp the MSS at the narrow link (nftables: `tcp flags syn tcp option maxseg size set rt mtu`); "
+            f"segments of {largest or 536:,} bytes pass.",
+            "Or lower the MTU of the sender's interface, or raise that of the tunnel's underlay.",
+        ),
+        caveats=tuple(caveats),
+        next_capture=None
+        if verdict is Verdict.CONFIRMED
+        else f"tcpdump -ni any -s 0 -w mtu.pcap 'tcp port {port} or icmp or icmp6'  (on both sides of the narrow link)",
+        references=("RFC 1191", "RFC 8201", "RFC 2923, section 2.1"),
+    )
+
+
+def _largest_acknowledged(window: Window, rows: pl.DataFrame, half: int) -> int:
+    """Largest segment of that direction to the same services, at the same points, that was acknowledged."""
+    way = "fwd" if half == 0 else "rev"
+    services = window.flows[rows["flow"].unique().sort()].select("point", "dst", "dst_port").unique()
+    same = window.flows.join(services, ["point", "dst", "dst_port"], how="semi")
+    return int(same[f"{way}_max_acked_segment"].max() or 0)  # type: ignore[arg-type]
+
+
+def _missing_behind(window: Window, rows: pl.DataFrame, half: int) -> list[int]:
+    """Points that saw these connections, and none of the bytes from the large segment on."""
+    way = "fwd" if half == 0 else "rev"
+    paths = window.judgeable.filter(pl.col("path").is_in(rows["path"].unique().implode())).select("path", leg="legs")
+    starts = rows.group_by("path").agg(pl.col("seq").min().cast(pl.Int64))
+    seen = (
+        window.flows.filter(pl.col("leg").is_in(paths["leg"].explode().unique().implode()))
+        .join(paths.explode("leg"), "leg")
+        .join(starts, "path")
+        .filter(pl.col(f"{way}_packets") > 0)
+    )
+    beyond = (pl.col(f"{way}_next_seq").cast(pl.Int64) - pl.col("seq")) % 2**32
+    short = seen.group_by("point").agg(((beyond == 0) | (beyond >= 2**31)).all().alias("short"))
+    return sorted(short.filter("short")["point"])
+
+
+def _note(window: Window, event: dict[str, Any], rows: pl.DataFrame) -> str | None:
+    at = window.point_name(event["point"])
+    if event["kind"] == "icmp-error":
+        if event["icmp"] not in _TOO_BIG:
+            return None
+        return f"ICMP from {window.address(event['peer'])}: too big, fragmentation needed; at {at}"
+    if event["point"] not in set(rows["point"]):
+        return None
+    if event["kind"] == "syn":
+        return f"SYN at {at}" if event["half"] == 0 else None
+    if event["length"] < _LARGE_BYTES:
+        return None
+    return f"{event['length']} bytes{' again' * (event['kind'] == 'retransmission')}, at {at}"
