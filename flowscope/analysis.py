@@ -18,11 +18,12 @@ from flowscope.nat.contradictions import contradictions
 from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
-from flowscope.nat.matching import join_legs
+from flowscope.nat.matching import all_joins, join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import Profile
 from flowscope.nat.profile_file import load_profile
+from flowscope.nat.proxies import join_proxied
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
 from flowscope.nat.witnesses import given_up
@@ -105,13 +106,15 @@ def analyze(
     flows = clocks.correct(flows, "first_ns", "at_ns")
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
+    messages = pl.DataFrame(tables.messages)
     joins = join_legs(legs, events, clocks.islands, addresses, known)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)
         events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
         legs = leg_table(flows)
-    paths = with_paths(flows, legs, joins, events, addresses, known).select(*PATHS)
+    proxied = join_proxied(legs, flows, messages, addresses, known, joins.select("leg", "before"), clocks)
+    paths = with_paths(flows, legs, all_joins(joins, proxied), events, addresses, known).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
     window = Window(
@@ -120,7 +123,7 @@ def analyze(
         point_table=point_table,
         flows=flows,
         events=events,
-        messages=pl.DataFrame(tables.messages),
+        messages=messages,
         addresses=addresses,
         legs=legs,
         paths=paths,

@@ -234,3 +234,11 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, pl.UInt32).alias("requests"),
         pl.when(~pl.col("ambiguous")).then("turn").alias("turn"),
     )
+
+
+def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
+    """The joins of :func:`join_legs` and those of proxies in one table; what a packet proved, a proxy does not explain."""
+    if not proxied.height:
+        return translated
+    kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))
+    return pl.concat([kept, proxied.with_columns(turn=pl.lit(None, pl.UInt64)).select(*JOINS)])
