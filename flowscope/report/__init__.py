@@ -7,11 +7,12 @@ write UTF-8 bytes.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.report.look import Look
+    from flowscope.report.rows import What
 
 REPORTS = {
     "text": "flowscope.report.text",
@@ -28,8 +29,6 @@ ROWS = {
     "parquet": "flowscope.report.parquet",
 }
 """Formats of one table."""
-
-What = Literal["flows", "paths"]
 
 
 def render(analysis: Analysis, format: str, out: BinaryIO, look: Look) -> None:

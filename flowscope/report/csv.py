@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from flowscope.report.look import Look
-from flowscope.report.rows import row_slices
+from flowscope.report.rows import What, row_slices
 from flowscope.report.safe_text import FORMULA
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 
-def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
-    """Writes one table as CSV with a header: ``fwd_packets`` for ``fwd.packets``, legs as ``src > dst; src > dst``."""
+def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
+    """Writes one table as CSV with a header: ``fwd_packets`` for ``fwd.packets``, lists joined by ``; ``."""
     header = True
     for rows in row_slices(analysis, what):
         out.write(_guarded(_flat(rows)).write_csv(include_header=header).encode())
@@ -23,6 +23,10 @@ def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: Binary
 
 
 def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+    if "timeline" in rows.columns:
+        change = pl.element().struct
+        words = pl.format("{} {} ({})", change.field("time"), change.field("state"), change.field("reason"))
+        return rows.with_columns(pl.col("timeline").list.eval(words).list.join("; "), pl.col("pools").list.join(" "))
     if "legs" in rows.columns:
         leg = pl.element().struct
         return rows.with_columns(
@@ -32,6 +36,10 @@ def _flat(rows: pl.DataFrame) -> pl.DataFrame:
             .list.join("; ")
             .alias("flows"),
         )
+    if "members" in rows.columns:
+        used = pl.element().struct
+        listed = pl.format("{} {}", used.field("member"), used.field("connections"))
+        return rows.with_columns(pl.col("members").list.eval(listed).list.join("; "))
     halves = [
         pl.col(half).struct.field(field.name).alias(f"{half}_{field.name}")
         for half in ("fwd", "rev")

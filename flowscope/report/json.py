@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 
 from flowscope.report import document
 from flowscope.report.look import Look
-from flowscope.report.rows import row_slices
+from flowscope.report.rows import What, row_slices
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
@@ -27,14 +27,16 @@ def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
         for what in ("flows", "paths"):
             _key(out, what)
             _rows(row_slices(analysis, "flows" if what == "flows" else "paths"), out)
-    _key(out, "probes", [])
-    _key(out, "snat", [])
+    _key(out, "probes")
+    _rows(row_slices(analysis, "probes"), out)
+    _key(out, "snat")
+    _rows(row_slices(analysis, "snat"), out)
     _key(out, "findings", document.findings(analysis))
     _key(out, "problems", list(analysis.problems))
     out.write(b"\n}\n")
 
 
-def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
+def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
     """Writes a report that holds one table beside its captures and points."""
     _open(analysis, out)
     _key(out, what)

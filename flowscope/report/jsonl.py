@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 
 from flowscope.report import document
 from flowscope.report.json import encoded, lines
 from flowscope.report.look import Look
-from flowscope.report.rows import row_slices
+from flowscope.report.rows import What, row_slices
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
@@ -25,14 +25,15 @@ def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     if not look.brief:
         render_rows(analysis, "flows", out, look)
         render_rows(analysis, "paths", out, look)
+    render_rows(analysis, "probes", out, look)
     _line(out, "stats", _stats(analysis))
 
 
-def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
+def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
     """Writes one table, a row per line."""
     for rows in row_slices(analysis, what):
         if rows.height:
-            out.write(lines(rows.select(pl.lit(what[:-1]).alias("type"), pl.all())))
+            out.write(lines(rows.select(pl.lit(what.removesuffix("s")).alias("type"), pl.all())))
             out.flush()
 
 

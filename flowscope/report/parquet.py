@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from flowscope.report.look import Look
-from flowscope.report.rows import row_slices
+from flowscope.report.rows import What, row_slices
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 
-def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
-    """Writes one table as Parquet; ``first`` and ``last`` are UTC timestamps in nanoseconds."""
-    times = ("first", "last") if what == "flows" else ("first",)
-    table = analysis.flows if what == "flows" else analysis.paths
+def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
+    """Writes one table as Parquet; times are UTC timestamps in nanoseconds."""
     rows = pl.concat(list(row_slices(analysis, what)))
-    stamps = [
-        pl.from_epoch(table[f"{name}_ns"], time_unit="ns").dt.replace_time_zone("UTC").alias(name) for name in times
-    ]
+    times = {"flows": ("first", "last"), "paths": ("first",), "probes": (), "snat": ("peak_at",)}[what]
+    stamps = [pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="ns", time_zone="UTC") for name in times]
     # Parquet is written at the end first, so it needs a file that can seek.
     buffer = io.BytesIO()
     rows.with_columns(stamps).write_parquet(buffer)

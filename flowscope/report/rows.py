@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from flowscope.report.probe_rows import probe_rows
+from flowscope.report.snat_rows import snat_rows
+
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+
+What = Literal["flows", "paths", "probes", "snat"]
+"""The tables that can be written for themselves."""
 
 SLICE = 32_768
 _ICMP = (1, 58)
 _HALF = ("packets", "bytes", "payload_bytes", "retransmissions", "duplicates", "isn")
 
 
-def row_slices(analysis: Analysis, what: Literal["flows", "paths"]) -> Iterator[pl.DataFrame]:
+def row_slices(analysis: Analysis, what: What) -> Iterator[pl.DataFrame]:
     """The rows of a table, by id, as slices with the columns of the report's objects."""
-    return flow_rows(analysis) if what == "flows" else path_rows(analysis)
+    return {"flows": flow_rows, "paths": path_rows, "probes": probe_rows, "snat": snat_rows}[what](analysis)
 
 
 def flow_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:

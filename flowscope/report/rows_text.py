@@ -1,13 +1,14 @@
-"""Flows and paths as aligned text, one line each."""
+"""Flows, paths and use of SNAT ports as aligned text, one line each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from flowscope.report.look import Look
-from flowscope.report.rows import row_slices
+from flowscope.report.probes_text import render_probes
+from flowscope.report.rows import What, row_slices
 from flowscope.report.safe_text import safe_line
 from flowscope.report.times import local_zone
 
@@ -39,11 +40,30 @@ _PATHS: _Layout = (
     ("outcome", 11, False),
     ("joined by", 0, False),
 )
+_SNAT: _Layout = (
+    ("address", 15, False),
+    ("destination", 21, False),
+    ("proto", 5, False),
+    ("peak/ports", 11, True),
+    ("refused", 7, True),
+    ("connections", 11, True),
+    (">= 75 %", 9, True),
+    ("= 100 %", 9, True),
+    ("new/s", 8, True),
+    ("needed", 6, True),
+    ("ports from", 10, False),
+    ("members", 0, False),
+)
 
 
-def render_rows(analysis: Analysis, what: Literal["flows", "paths"], out: BinaryIO, look: Look) -> None:
+def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
     """Writes one table as text; packets and bytes are those of both halves, ``fwd/rev``."""
-    cells, layout = (_flow_cells, _FLOWS) if what == "flows" else (_path_cells, _PATHS)
+    if what == "probes":
+        render_probes(analysis, out, look)
+        return
+    cells, layout = {
+        "flows": (_flow_cells, _FLOWS), "paths": (_path_cells, _PATHS), "snat": (_snat_cells, _SNAT)
+    }[what]  # fmt: skip
     if what == "paths" and not analysis.paths["snat"].is_not_null().any():
         layout = tuple(column for column in layout if column[0] != "snat")
     out.write(
@@ -95,6 +115,28 @@ def _path_cells(rows: pl.DataFrame, look: Look) -> pl.DataFrame:
         pl.concat_str("method", sure, pl.when("ambiguous").then(pl.lit(", ambiguous")).otherwise(pl.lit(""))).alias(
             "joined by"
         ),
+    )
+
+
+def _snat_cells(rows: pl.DataFrame, look: Look) -> pl.DataFrame:
+    used = pl.element().struct
+    members = pl.col("members").list.eval(pl.format("{} {}", used.field("member"), used.field("connections")))
+    number = pl.format("{}/{}", "ports_peak", "ports_available")
+    return rows.select(
+        # Where each member has ports of its own, the row is one member's.
+        pl.concat_str("address", pl.format(" ({})", "member").fill_null("")).alias("address"),
+        "destination",
+        pl.col("protocol").alias("proto"),
+        number.alias("peak/ports"),
+        *(pl.col(name).cast(pl.String) for name in ("refused", "connections")),
+        *(
+            pl.format("{} s", pl.col(f"above_{mark}_s").round(1)).alias(name)
+            for mark, name in ((75, ">= 75 %"), (100, "= 100 %"))
+        ),
+        pl.col("sustainable_per_s").round(1).cast(pl.String).fill_null("-").alias("new/s"),
+        pl.col("ports_needed").cast(pl.String).fill_null("-").alias("needed"),
+        pl.col("ports_from").alias("ports from"),
+        members.list.join(", ").alias("members"),
     )
 
 

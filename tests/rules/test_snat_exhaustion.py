@@ -1,0 +1,160 @@
+"""snat-exhaustion: a full pool and SYNs that go in and not out; an outage, loss or a block is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.rules.outbound import HOSTS, OTHER, SERVER, SNAT, START, TOPOLOGY, hold, way
+from tests.rules.scene import findings, judged
+from tests.wire import MS, Hop, Wire, ignore
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "snat-exhaustion"
+SECOND = 1_000 * MS
+
+
+def full(wire: Wire, points: str = "in out", ports: int = 10) -> None:
+    """Ten connections are open for ten seconds, on all ports."""
+    for at in range(ports):
+        hold(wire, way(40000 + at, 1024 + at, host=HOSTS[at % 2], points=points), START + at * MS, 1000 * at, 10)
+
+
+def too_many(wire: Wire, connections: int = 4, after: int = SECOND, tries: int = 3) -> None:
+    """More of them, seen inside only."""
+    for at in range(connections):
+        ignore(wire, way(41000 + at, 1, points="in"), START + after + at * MS, 700_000 + 1000 * at, tries=tries)
+
+
+def elsewhere(wire: Wire) -> None:
+    """Another destination gets a port meanwhile."""
+    for at in range(3):
+        hold(wire, way(42000 + at, 1024 + at, OTHER), START + (2 + at) * SECOND, 900_000 + 1000 * at, 0.1)
+
+
+def test_flags_syns_that_enter_and_never_leave_a_full_pool(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert found.verdict is Verdict.CONFIRMED
+    assert dict(found.subject) == {"snat": SNAT, "destination": "198.51.100.10:443"}
+    assert found.key == f"snat-exhaustion snat={SNAT} destination=198.51.100.10:443"
+    assert found.count == 4
+    assert (found.facts["ports_available"], found.facts["ports_peak"], found.facts["refused"]) == (10, 10, 4)
+    assert found.facts["ports_needed"] == 14
+    assert {item.capture for item in found.evidence} == {0}
+    assert found.next_capture is None
+
+
+def test_flags_it_without_a_topology_when_other_destinations_still_work(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.CONFIRMED
+    assert found.facts["ports_from"] == "observed"
+    assert "that were seen" in found.summary
+
+
+def test_flags_each_member_s_own_share(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    split = TOPOLOGY.replace('ports = "1024-1033"', 'ports = "1024-1033"\nports_per_member = 5')
+    (found,) = findings(wire, tmp_path, RULE, split)
+    assert found.facts["ports_available"] == 5
+    assert found.count == 4
+    assert HOSTS[0] in found.title
+
+
+def test_flags_ports_that_are_held_after_the_close(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(10):
+        hold(wire, way(40000 + at, 1024 + at), START + at * MS, 1000 * at, 0.5)
+    too_many(wire, after=20 * SECOND)
+    elsewhere(wire)
+    hold(wire, way(43000, 1024, OTHER), START + 40 * SECOND, 990_000, 0.1)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY + "fin_hold_s = 240\nrst_hold_s = 15\n")
+    assert found.verdict is Verdict.CONFIRMED
+    # The same packets, and nobody knows how long a port is held.
+    (guessed,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert guessed.verdict is Verdict.LIKELY
+    assert any("240 s" in caveat for caveat in guessed.caveats)
+
+
+def test_explains_what_would_otherwise_be_blocked_traffic(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    assert {one.rule for one in judged(wire, tmp_path, TOPOLOGY).findings} <= {RULE, "clock-offset"}
+
+
+@pytest.mark.parametrize("topology", [TOPOLOGY, None])
+def test_spares_a_block_with_ports_to_spare(tmp_path: Path, topology: str | None) -> None:
+    wire = Wire()
+    full(wire, ports=6)
+    too_many(wire)
+    elsewhere(wire)
+    assert findings(wire, tmp_path, RULE, topology) == []
+
+
+def test_spares_a_destination_that_never_answered(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    for at in range(4):
+        dead = ("198.51.100.99", 443)
+        ignore(wire, way(41000 + at, 1024 + at, dead, points="in"), START + SECOND, 1000 * at)
+    assert findings(wire, tmp_path, RULE, TOPOLOGY) == []
+
+
+def test_spares_syns_that_left_and_were_not_answered(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    for at in range(4):
+        ignore(wire, way(41000 + at, 1024 + at), START + 20 * SECOND + at * MS, 700_000 + 1000 * at)
+    assert findings(wire, tmp_path, RULE, TOPOLOGY) == []
+
+
+def test_spares_syns_that_never_reached_the_translator(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(10):
+        hops = [Hop("host", (HOSTS[0], 40000 + at), SERVER, 64, 10_000, 62), *way(40000 + at, 1024 + at)]
+        hold(wire, hops, START + at * MS, 1000 * at, 10)
+    for at in range(4):
+        lost = [Hop("host", (HOSTS[0], 41000 + at), SERVER, 64, 10_000, 62)]
+        ignore(wire, lost, START + SECOND + at * MS, 700_000 + 1000 * at)
+    assert findings(wire, tmp_path, RULE, TOPOLOGY) == []
+
+
+def test_doubts_what_only_the_inside_shows(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire, points="in")
+    too_many(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert found.verdict is Verdict.LIKELY
+    assert found.next_capture is not None and found.next_capture.startswith("tcpdump ")
+    assert "both sides" in found.next_capture
+
+
+def test_doubts_a_number_of_ports_that_was_only_observed(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+
+
+def test_doubts_a_single_syn(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire)
+    too_many(wire, connections=1, tries=1)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert found.verdict is Verdict.LIKELY
