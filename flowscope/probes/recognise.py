@@ -40,16 +40,21 @@ def recognised(
     for pool in topology.pools:
         if pool.probe and pool.probe.source:
             found.append(_of_policy(_asking(pool, pool.probe, paths, addresses, requests, flows), pool.probe.policy))
-    for network, policy in _documented():
-        numbers = _among(addresses, [network])
-        if numbers.len():
-            found.append(_of_policy(paths.filter(pl.col("client").is_in(numbers.implode())), policy))
     said = requests.select("flow", header=pl.col("headers")).explode("header")
     said = said.with_columns(pl.col("header").str.to_lowercase())
     for profile in load_profiles():
-        words = profile.probe.header.value if profile.probe.header else ()
-        begins = [pl.col("header").str.starts_with(word) for word in words]
+        source, header = profile.probe.source, profile.probe.header
+        begins = [pl.col("header").str.starts_with(word) for word in (header.value if header else ())]
         flowing = said.filter(pl.any_horizontal(pl.lit(value=False), *begins))
+        numbers = _among(addresses, source.value) if source else pl.Series(dtype=pl.UInt32)
+        if numbers.len():
+            asking = paths.filter(pl.col("client").is_in(numbers.implode()))
+            if header:
+                # Proxies of that cloud forward clients from the same addresses: their requests say something else.
+                others = pl.col("header").str.starts_with("user-agent:") | pl.col("header").str.starts_with("via:")
+                other = said.filter(others, ~pl.col("flow").is_in(flowing["flow"].implode()))
+                asking = asking.join(_through(asking, flows, other["flow"]).select("path"), "path", how="anti")
+            found.append(_of_policy(asking, profile.probe.policy))
         if flowing.height:
             found.append(_of_policy(_through(paths, flows, flowing["flow"]), profile.probe.policy))
     return pl.concat(found).unique("path", keep="first", maintain_order=True)

@@ -66,6 +66,11 @@ def test_the_topology_comes_first() -> None:
     assert policies(calls((5, 1), (0, 1)), topology=known) == {0: "generic", 1: "generic"}
 
 
+def test_a_clouds_proxies_send_from_its_probers_addresses() -> None:
+    headers = {0: ["User-Agent: GoogleHC/1.0"], 1: ["User-Agent: curl/8", "Via: 1.1 google"]}
+    assert policies(calls((2, 1), (2, 1), (2, 1)), headers) == {0: "gcp", 2: "gcp"}
+
+
 def test_a_proxys_own_calls_from_the_probers_address_are_no_probes() -> None:
     probe = Probe(source=(ipaddress.ip_network("192.0.2.9/32"),), protocol="http", port=81)
     known = Topology(pools=(Pool("web", (Member("vm", "10.0.0.4", 443),), probe),))
