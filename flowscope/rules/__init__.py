@@ -23,6 +23,7 @@ from flowscope.rules import (
     idle_timeout,
     member_out_of_rotation,
     mtu_blackhole,
+    path_loss,
     probe_blocked,
     probe_failing,
     snat_exhaustion,
@@ -55,6 +56,7 @@ RULES: dict[str, ModuleType] = {
     "member-out-of-rotation": member_out_of_rotation,
     "frontend-unanswered": frontend_unanswered,
     "half-flow": half_flow,
+    "path-loss": path_loss,
     "truncated-packets": truncated_packets,
 }
 """Every rule by name."""
