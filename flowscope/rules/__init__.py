@@ -15,6 +15,7 @@ from flowscope.rules import (
     all_members_down,
     asymmetric_return,
     blocked_traffic,
+    capture_loss,
     client_port_collision,
     closed_port,
     frontend_unanswered,
@@ -57,6 +58,7 @@ RULES: dict[str, ModuleType] = {
     "frontend-unanswered": frontend_unanswered,
     "half-flow": half_flow,
     "path-loss": path_loss,
+    "capture-loss": capture_loss,
     "truncated-packets": truncated_packets,
 }
 """Every rule by name."""
