@@ -101,6 +101,8 @@ def _collision(window: Window, backend: int, port: int, pairs: pl.DataFrame) -> 
     proof = prove(window, both, ("syn", "challenge-ack", "rst"), lambda event: _note(window, event))
     clients = pl.concat([pairs["client"], pairs["old_client"]]).n_unique()
     one_client = bool((pairs["client"] == pairs["old_client"]).all())
+    # The first connection suffers too: its packets meet the state of the second, or end with it.
+    explained = tuple(sorted({*pairs["path"], *pairs["old_path"]}))
     caveats = []
     if not sure.height:
         caveats.append(
@@ -128,10 +130,10 @@ def _collision(window: Window, backend: int, port: int, pairs: pl.DataFrame) -> 
                "The second SYN got no SYN-ACK.")
         ),
         subject={"member": endpoint},
-        count=len(pairs),
+        count=len(explained),
         evidence=proof.evidence,
-        flows=flows_of(window, pairs),
-        paths=tuple(sorted(pairs["path"])),
+        flows=flows_of(window, window.paths.filter(pl.col("path").is_in(explained))),
+        paths=explained,
         facts={"clients": clients},
         names=window.names([backend, *pairs["client"].unique()]),
         filter=proof.filter,

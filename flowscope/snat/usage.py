@@ -62,9 +62,12 @@ def port_use(tables: Tables) -> PortUse:
     pools = _summed(users).join(peaks(swept), "pool", how="left").with_columns(pl.col("peak").fill_null(0))
     pools = pools.join(time_above(swept, pools.select("pool", "ports_available")), "pool", how="left")
     pools = pools.with_columns(pl.col(f"above_{mark}_s").fill_null(0.0) for mark in MARKS)
-    pools = pools.join(_demand(users), "pool", how="left").join(_top(taken), "pool", how="left")
+    # Only where somebody got no port does it matter how many would have done, and how long they may be held.
+    short = pl.col("pool").is_in(users.filter("refused")["pool"].unique().implode())
+    pools = pools.join(_demand(users.filter(short)), "pool", how="left").join(_top(taken), "pool", how="left")
+    pools = pools.with_columns(pl.coalesce("ports_needed", "peak").alias("ports_needed"))
     kept_s = pl.col("fin_hold_s").fill_null(float(LONGEST_HOLD_S))
-    longest = cut_at_reuse(taken.with_columns(until_ns=release_ns(kept_s, kept_s, end_ns)))
+    longest = cut_at_reuse(taken.filter(short).with_columns(until_ns=release_ns(kept_s, kept_s, end_ns)))
     return PortUse(pools.sort("pool"), users, _refusals(users, swept, levels(longest), tables.events))
 
 

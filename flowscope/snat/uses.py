@@ -45,7 +45,7 @@ def port_users(
         first_leg=pl.col("legs").list.first(),
     )
     if not crossed.height and not topology.snats:
-        return _keyed(crossed)
+        return crossed
     # Only the first leg was seen, and it goes straight to where it was sent.
     alone = paths.filter(
         pl.col("snat").is_null(),
@@ -55,9 +55,7 @@ def port_users(
     )
     failed = _refused(_silent(alone, flows), crossed, legs, flows)
     inner = _inner(alone, crossed, flows, addresses, topology)
-    return _keyed(
-        pl.concat([crossed, failed, inner.join(failed, "path", how="anti", maintain_order="left")], how="diagonal")
-    )
+    return pl.concat([crossed, failed, inner.join(failed, "path", how="anti", maintain_order="left")], how="diagonal")
 
 
 def held(users: pl.DataFrame, flows: pl.DataFrame, events: pl.DataFrame, kinds: tuple[int, int]) -> pl.DataFrame:
@@ -215,7 +213,3 @@ def _inner(
             first_leg=pl.col("legs").list.first(),
         )
     )
-
-
-def _keyed(users: pl.DataFrame) -> pl.DataFrame:
-    return users.sort(*KEY, "path", nulls_last=True)

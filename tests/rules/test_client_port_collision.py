@@ -40,7 +40,7 @@ def test_flags_two_clients_behind_one_address(tmp_path: Path, topology: str | No
     (found,) = findings(wire, tmp_path, RULE, topology)
     assert found.verdict is Verdict.CONFIRMED
     assert dict(found.subject) == {"member": "10.1.0.4:9443"}
-    assert found.count == 1
+    assert found.count == 2
     assert CLIENTS[0] in found.summary and CLIENTS[1] in found.summary
     assert any("bare ACK" in item.note for item in found.evidence)
 
