@@ -9,8 +9,9 @@ from flowscope.window import Window
 
 def healthy_probes(window: Window, address: int) -> str:
     """Half a sentence about successful probes to this address, empty when there are none."""
-    fine = window.probes.filter(pl.col("backend") == address, pl.col("outcome") == "established")
+    readings, _ = window.probed
+    fine = readings.filter(pl.col("member") == address, pl.col("result") == "good")
     if not fine.height:
         return ""
-    source, port = fine["client"][0], fine["backend_port"][0]
+    source, port = fine["source"][0], fine["port"][0]
     return f"The probes of {window.address(source)} to port {port} succeed ({fine.height:,} of them),"
