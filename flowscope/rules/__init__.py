@@ -31,6 +31,7 @@ from flowscope.rules import (
     snat_port_collision,
     snat_pressure,
     truncated_packets,
+    uneven_pool,
     unresponsive_service,
     untranslated_leak,
 )
@@ -59,6 +60,7 @@ RULES: dict[str, ModuleType] = {
     "half-flow": half_flow,
     "path-loss": path_loss,
     "capture-loss": capture_loss,
+    "uneven-pool": uneven_pool,
     "truncated-packets": truncated_packets,
 }
 """Every rule by name."""

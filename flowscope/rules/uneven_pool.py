@@ -1,0 +1,148 @@
+"""Members get shares of the new connections that the balancer's dice do not explain.
+
+What it flags
+    Pools whose members' numbers of new connections differ so much that an even random choice would do so less than
+    once in a million (chi-square test, at least 20 connections expected per member).
+
+Why it matters
+    One member carries the load of several, while others idle. Often it is by design; then it is still worth knowing.
+
+Evidence
+    The number of connections of each member; the first SYNs to the member with the largest share.
+
+Look-alikes
+    Random spread is no fault: 60 connections may well fall 26 to 11. Members that were not all in rotation the whole
+    time have fewer connections for that reason: only the time in which every member got some is counted. Affinity by
+    client address, few clients (or many behind one address) and configured weights give uneven shares by design, so
+    the verdict is never `confirmed`. Probes and failed connections do not count as load, and are left out.
+
+Check next
+    The balancer's distribution mode (5-tuple or source address), weights, and how many clients there are.
+
+References
+    Pearson's chi-square test; Wilson and Hilferty 1931 (its tail).
+    Azure Load Balancer: distribution modes; count connections, not packets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from flowscope.findings import Finding, Severity, Verdict
+from flowscope.nat.numbers import address_numbers
+from flowscope.rules.evidence import prove
+from flowscope.window import Window
+
+SEVERITY = Severity.INFO
+
+_EXPECTED_EACH = 20
+_IMPROBABLE = 1e-6
+#: Clients per member from which on affinity by client cannot explain an uneven spread by itself.
+_MANY_CLIENTS = 10
+
+
+def judge(window: Window) -> Iterator[Finding]:
+    """One finding per frontend's pool."""
+    opened = window.judgeable.filter(
+        pl.col("frontend").is_not_null(),
+        pl.col("backend").is_not_null(),
+        pl.col("outcome").is_in(["established", "reset", "idle-closed", "half-open", "refused", "unanswered"]),
+        ~pl.col("method").str.starts_with("proxy"),
+    ).unique("first_leg", keep="first", maintain_order=True)
+    for (frontend, port), paths in opened.group_by("frontend", "frontend_port", maintain_order=True):
+        found = _finding(window, paths, int(str(frontend)), int(str(port)))
+        if found is not None:
+            yield found
+
+
+def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> Finding | None:
+    members = _members(window, paths, frontend, port)
+    seen = paths.join(members, ["backend", "backend_port"], how="semi")
+    spans = seen.group_by("backend", "backend_port").agg(
+        pl.col("first_ns").min().alias("from_ns"), pl.col("first_ns").max().alias("to_ns")
+    )
+    if spans.height < 2:
+        return None
+    # A member that joins late or leaves early is short of connections for that reason.
+    together = seen.filter(pl.col("first_ns").is_between(spans["from_ns"].max(), spans["to_ns"].min()))
+    counts = together.group_by("backend", "backend_port").len().sort("len", "backend", descending=[True, False])
+    total, number = int(counts["len"].sum()), spans.height
+    if total < _EXPECTED_EACH * number or counts.height < number:
+        return None
+    expected = total / number
+    chi_square = sum((count - expected) ** 2 / expected for count in counts["len"])
+    chance = tail(chi_square, number - 1)
+    if chance >= _IMPROBABLE:
+        return None
+    clients = together["client"].n_unique()
+    many = clients >= _MANY_CLIENTS * number
+    shares = ", ".join(
+        f"{window.called(row['backend'])} {row['len']:,}" for row in counts.iter_rows(named=True)
+    )  # fmt: skip
+    known = window.topology.frontend_of(window.address(frontend), port)
+    ends = [window.endpoint(*row) for row in counts.select("backend", "backend_port").sort("backend").iter_rows()]
+    named = known is not None and known.pool is not None
+    where = window.endpoint(frontend, port)
+    pool = str(known.pool) if known is not None and named else where
+    busiest = together.join(counts.head(1), ["backend", "backend_port"], how="semi")
+    proof = prove(window, busiest, ("syn",), lambda event: _note(window, event), each=2)
+    return Finding(
+        rule="uneven-pool",
+        severity=SEVERITY,
+        verdict=Verdict.LIKELY if many else Verdict.UNDECIDED,
+        title=f"Members of {pool} get uneven shares",
+        summary=(
+            f"{total:,} new connections to {where} fell on {number} members as {shares}; {expected:,.0f} each would "
+            f"be even. An even random choice does this less than once in {1 / max(chance, 1e-300):,.0e} times."
+        ),
+        subject={"pool": pool} if named else {"pool": pool, "members": ends},
+        count=total,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        names=window.names([frontend, *counts["backend"]]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="The balancer does not choose evenly at random: affinity, weights, or a member that was out for a time.",
+        remedy=(
+            "With affinity by client address: use the 5-tuple, or expect shares by client.",
+            "Look at the weights, and at the probes of the members with few connections.",
+        ),
+        caveats=("Configured weights or affinity give uneven shares by design.",)
+        if many
+        else (f"Only {clients:,} clients: affinity by client address gives uneven shares by design.",),
+        next_capture=None
+        if many
+        else f"tcpdump -ni any -s 96 -w pool.pcap 'tcp port {port} and tcp[13] & 2 != 0'  (at the balancer)",
+        references=("Azure Load Balancer: distribution modes", "Pearson's chi-square test"),
+    )
+
+
+def _members(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> pl.DataFrame:
+    """The members to expect: the pool's enabled ones, else those that the frontend's connections reached."""
+    known = window.topology.frontend_of(window.address(frontend), port)
+    reached = paths.select("backend", "backend_port").unique()
+    if known is None or known.pool is None:
+        return reached
+    listed = [one for one in window.topology.members_of(known.pool) if one.enabled]
+    number = address_numbers(window.addresses, (one.address for one in listed))
+    ends = [(number[one.address], one.port) for one in listed if one.address in number]
+    schema = {"backend": pl.UInt32, "backend_port": pl.UInt16}
+    return reached.join(pl.DataFrame(ends, schema=schema, orient="row"), ["backend", "backend_port"], how="semi")
+
+
+def tail(chi_square: float, freedom: int) -> float:
+    """How often chance gives at least this chi-square value (Wilson and Hilferty's cube root)."""
+    spread = 2 / (9 * freedom)
+    deviation = ((chi_square / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread)
+    return 0.5 * math.erfc(deviation / math.sqrt(2))
+
+
+def _note(window: Window, event: dict[str, Any]) -> str | None:
+    if event["half"] != 0:
+        return None
+    flow = window.flows.row(event["flow"], named=True)
+    return f"SYN to {window.endpoint(flow['dst'], flow['dst_port'])} at {window.point_name(event['point'])}"

@@ -1,0 +1,58 @@
+"""uneven-pool: shares that chance does not give; random spread, few connections and late members are none."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from flowscope.rules.uneven_pool import tail
+from tests.rules.scene import call, findings
+from tests.wire import MS, T0, Wire, accept
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "uneven-pool"
+
+
+def spread(shares: list[int], clients: int = 60) -> Wire:
+    """One connection per entry, to that member."""
+    wire = Wire()
+    for at, member in enumerate(shares):
+        client = f"198.51.100.{at % clients + 1}"
+        accept(wire, call(member, 40000 + at, client, "front host"), T0 + at * 20 * MS, isn=9_000 * at + 3)
+    return wire
+
+
+LOPSIDED = [0, 0, 0, 0, 1] * 24
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_flags_shares_that_chance_does_not_give(tmp_path: Path, topology: bool) -> None:
+    (found,) = findings(spread(LOPSIDED), tmp_path, RULE, *([] if topology else [None]))
+    assert (found.verdict, found.count) == (Verdict.LIKELY, 115)
+    assert found.subject["pool"] == ("shop" if topology else "203.0.113.9:443")
+
+
+def test_spares_random_spread(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    assert findings(spread([dice.randrange(2) for _ in range(120)]), tmp_path, RULE) == []
+
+
+def test_spares_few_connections(tmp_path: Path) -> None:
+    assert findings(spread([0, 0, 0, 0, 0, 0, 0, 0, 0, 1] * 3), tmp_path, RULE) == []
+
+
+def test_spares_a_member_that_joined_late(tmp_path: Path) -> None:
+    assert findings(spread([0] * 100 + [0, 1] * 25), tmp_path, RULE) == []
+
+
+def test_doubts_when_few_clients_call(tmp_path: Path) -> None:
+    (found,) = findings(spread(LOPSIDED, clients=3), tmp_path, RULE)
+    assert found.verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(("value", "freedom", "chance"), [(3.84, 1, 0.05), (5.99, 2, 0.05), (10.83, 1, 1e-3)])
+def test_the_tail_agrees_with_the_tables(value: float, freedom: int, chance: float) -> None:
+    assert tail(value, freedom) == pytest.approx(chance, rel=0.5)
