@@ -48,6 +48,7 @@ from flowscope.rules.probe_evidence import (
     sources,
 )
 from flowscope.rules.probe_places import lost_at
+from flowscope.rules.probe_stops import Stop, stops
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -63,6 +64,40 @@ def judge(window: Window) -> Iterator[Finding]:
         failed = pl.concat([health.failed for health in healths]).filter(pl.col("how").is_in(LOST))
         if failed.height and longest_run(healths, LOST) >= _RUN:
             yield _finding(window, member, port, healths, failed)
+            continue
+        ended = [stop for health in healths if (stop := stops(window, health)) is not None]
+        if ended and len(ended) == len(healths):
+            yield _stopped(window, member, port, ended)
+
+
+def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> Finding:
+    """They come no more, and only the member was captured: whether they are still sent cannot be seen there."""
+    healths = [stop.health for stop in ended]
+    last = pl.concat([health.readings.tail(1) for health in healths])
+    proof = cite(window, last)
+    endpoint, called, asking = window.endpoint(member, port), window.called(member), sources(window, healths)
+    missing = sum(stop.missing for stop in ended)
+    return Finding(
+        rule="probe-blocked",
+        severity=SEVERITY,
+        verdict=Verdict.UNDECIDED,
+        title=f"Probes of {called} on port {port} stop arriving",
+        summary=f"{asking} goes on probing others, and {missing:,} probes of {endpoint} that were due did not arrive.",
+        subject={"member": endpoint},
+        count=missing,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(last["path"]),
+        facts={"where": "before-member", "how": "silent", "failed": missing},
+        names=window.names([member]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause=_CAUSES["before-member"],
+        remedy=_remedies("before-member", called, port, asking),
+        caveats=("A member that was taken out of the pool is not probed any more, and looks the same from here.",),
+        next_capture=f"{tcpdump_line([window.address(member)], port, 'probes.pcap')}  (on the hop before {called})",
+        references=("Azure: load-balancer-troubleshoot-health-probe-status, 2020-12",),
+    )
 
 
 def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:

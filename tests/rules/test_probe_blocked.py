@@ -73,3 +73,19 @@ def test_doubts_a_capture_of_one_direction(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE, None)
     assert found.verdict is Verdict.UNDECIDED
     assert any("one direction" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize("upstream", [False, True])
+def test_doubts_probes_that_stop_arriving(tmp_path: Path, upstream: bool) -> None:
+    wire = Wire()
+    for at in range(24):
+        for member in (0, 1):
+            hops = probe(member, 50000 + 2 * at + member)[0 if upstream else 1 :]
+            if member == 0 or at < 3:
+                ask(wire, hops, T0 + at * SECOND, "200", 10_000 * at + 100 * member)
+    clients(wire, [0, 1] * 60)
+    found = findings(wire, tmp_path, RULE, known())
+    # A point before the member that does not see them either says that nobody sends them.
+    assert [(one.subject["member"], one.verdict) for one in found] == (
+        [] if upstream else [("10.1.0.5:9999", Verdict.UNDECIDED)]
+    )
