@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.lab import nat
+from tests.lab.capture import Tap
 from tests.lab.check import RST, SYN, Witness
 from tests.lab.scenarios.index import scenario
 from tests.lab.stage import Stage
@@ -61,13 +62,14 @@ def healthy_dnat(stage: Stage) -> None:
 
 @scenario("healthy-full-nat", port_changed)
 def healthy_full_nat(stage: Stage) -> None:
-    """Destination and source translation: the legs share sequence numbers and bytes, not one address."""
+    """Destination and source translation: the legs share sequence numbers and bytes; one file holds both."""
     first = stage.rng.randrange(10000, 30000)
     stage.extra["ports"] = ports = (first, first + 9999)
     stage.balance(
         mode="dnat+snat", post=nat.snat(f"ip daddr {stage.plan.inside} ct status dnat", stage.plan.lb_in, ports, True)
     )
     stage.tables.snat(stage.plan.lb_in, ports, inside=False)
+    stage.taps.append(Tap("lb_any", "lb", "any", stage.taps[0].form))
     stage.serve_pool()
     stage.start()
     stage.call({"cli": mixed(stage)})
