@@ -146,4 +146,13 @@ def _stuck(window: Window, paths: pl.DataFrame) -> pl.DataFrame:
         pl.col("far_points").list.eval(pl.element().replace_strict(ends, default=0, return_dtype=pl.Int64)).list.min()
     )
     answered = (pl.col("how") == "silent") & (pl.col("rev_resets") > 0)
-    return both.filter(pl.col("idle_ns") >= _PAUSE_NS, alive > pl.col("again_ns"), ~answered)
+    both = both.filter(pl.col("idle_ns") >= _PAUSE_NS, alive > pl.col("again_ns"), ~answered)
+    return both.filter(~pl.col("last_leg").is_in(_met_again(window, both["last_leg"]).implode()))
+
+
+def _met_again(window: Window, legs: pl.Series) -> pl.Series:
+    """Those of the legs whose tuple carried another connection too: what came after the pause may be in that one."""
+    ends = ["src", "src_port", "dst", "dst_port"]
+    own = window.legs.filter(pl.col("leg").is_in(legs.implode())).select("leg", *ends)
+    others = window.legs.select(*ends, other="leg")
+    return own.join(others, ends).filter(pl.col("other") != pl.col("leg"))["leg"].unique()
