@@ -17,6 +17,7 @@ from flowscope.rules import (
     blocked_traffic,
     capture_loss,
     client_port_collision,
+    clock_offset,
     closed_port,
     frontend_unanswered,
     hairpin_mismatch,
@@ -61,6 +62,7 @@ RULES: dict[str, ModuleType] = {
     "path-loss": path_loss,
     "capture-loss": capture_loss,
     "uneven-pool": uneven_pool,
+    "clock-offset": clock_offset,
     "truncated-packets": truncated_packets,
 }
 """Every rule by name."""

@@ -1,0 +1,53 @@
+"""clock-offset: a clock that is minutes off is said; delay on the way and clocks that agree are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.findings import Verdict
+from tests.rules.scene import MEMBERS, call, findings
+from tests.wire import MS, T0, Hop, Wire, accept
+
+pytestmark = pytest.mark.usefixtures("core")
+RULE = "clock-offset"
+
+
+def scene(clock_ns: int = 0) -> Wire:
+    wire = Wire(clock_ns={"a": clock_ns})
+    for at in range(6):
+        accept(wire, call(0, 40000 + at), T0 + at * 100 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    return wire
+
+
+@pytest.mark.parametrize("topology", [True, False])
+@pytest.mark.parametrize("clock_ns", [300_000 * MS, -2_500 * MS])
+def test_flags_a_clock_that_is_off(tmp_path: Path, clock_ns: int, topology: bool) -> None:
+    (found,) = findings(scene(clock_ns), tmp_path, RULE, *([] if topology else [None]))
+    assert (found.verdict, dict(found.subject)) == (Verdict.CONFIRMED, {"point": "a"})
+    assert found.facts["offset_ns"] == pytest.approx(-clock_ns, abs=1 * MS)
+    assert ("ahead" if clock_ns > 0 else "behind") in found.title
+
+
+def test_spares_clocks_that_agree(tmp_path: Path) -> None:
+    assert findings(scene(), tmp_path, RULE) == []
+
+
+def test_spares_a_long_way(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(6):
+        src = ("198.51.100.7", 40000 + at)
+        hops = [Hop("front", src, MEMBERS[0], 61, 100_000), Hop("far", src, MEMBERS[0], 60, 80 * MS)]
+        accept(wire, hops, T0 + at * 900 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_doubts_an_offset_of_the_size_of_the_delay(tmp_path: Path) -> None:
+    wire = Wire(clock_ns={"far": 400 * MS})
+    for at in range(6):
+        src = ("198.51.100.7", 40000 + at)
+        hops = [Hop("front", src, MEMBERS[0], 61, 100_000), Hop("far", src, MEMBERS[0], 60, 80 * MS)]
+        accept(wire, hops, T0 + at * 900 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY
