@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.clocks import Clocks
-from flowscope.nat.proxy_bytes import digest_joins, hello_joins, timing_joins
+from flowscope.nat.proxy_bytes import hello_joins, stream_joins, timing_joins
 from flowscope.nat.proxy_choice import chosen
 from flowscope.nat.proxy_client import address_pairs, endpoint_pairs
 from flowscope.nat.proxy_clocks import aligned, crossings, on_one_clock
@@ -64,6 +64,10 @@ def join_proxied(
         Columns as in :data:`PROXIED`, one row per pair of legs; ``requests`` counts what the pair carried, where
         requests were compared. ``before`` is null where several fit as well (``ambiguous``).
     """
+    if not messages.height and not any(frontend.mode == "proxy" for frontend in topology.frontends):
+        legs, flows = _worth_a_look(legs, flows)
+        if not legs.height:
+            return pl.DataFrame(schema=PROXIED)
     known = sides(legs, flows, clocks)
     from_clients = on_islands(exchanges(messages, flows, clocks, "last"), clocks)
     # Only where several points saw a leg is there a choice.
@@ -100,7 +104,7 @@ def join_proxied(
     read = pl.concat([from_clients["leg"], to_servers["leg"]]).unique().implode()
     fronts, backs = (one.with_columns(read=pl.col("leg").is_in(read)) for one in (fronts, backs))
     unread = fronts.filter(~pl.col("read")), backs.filter(~pl.col("read"))
-    found.append(_as_joins(digest_joins(unread[0], unread[1], addresses, topology), "payload"))
+    found.append(_as_joins(stream_joins(unread[0], unread[1], addresses, topology), "payload"))
     fronts, backs = _without(fronts, backs, found[-1])
 
     fronts = fronts.join(pl.concat(found).select(leg="before"), "leg", how="anti")
@@ -108,6 +112,20 @@ def join_proxied(
     by_time = timing_joins(fronts, backs, _names(messages, flows), addresses, topology)
     found.append(_as_joins(by_time, "timing"))
     return pl.concat(found).sort("leg", "before", nulls_last=True)
+
+
+def _worth_a_look(legs: pl.DataFrame, flows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Legs that could be a proxy's when nothing was read and no topology speaks, with their flows.
+
+    A proxy is called at an address from which it calls, and passes bytes on: they come on two legs. Most captures hold
+    nothing of the kind, and that is cheap to see.
+    """
+    called, calling = legs["dst"].unique(), legs["src"].unique()
+    at_host = legs.filter(pl.col("src").is_in(called.implode()) | pl.col("dst").is_in(calling.implode()))["leg"]
+    said = ("fwd_payload_digest", "rev_payload_digest")
+    spoken = flows.filter(pl.col("leg").is_in(at_host.implode())).select("leg", *said).drop_nulls().unique("leg")
+    twice = spoken.filter(pl.struct(said).is_duplicated())["leg"].implode()
+    return legs.filter(pl.col("leg").is_in(twice)), flows.filter(pl.col("leg").is_in(twice))
 
 
 def _by_request(
