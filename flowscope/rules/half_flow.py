@@ -60,10 +60,11 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _mixed(window: Window) -> pl.DataFrame:
     """Flows to services of which a point saw some whole and some ``half`` (with ``answers`` missing or requests)."""
-    tcp = window.flows.filter(pl.col("protocol") == _TCP)
+    # Lazily, for the flow table is wide: only the columns that are named below are ever copied.
+    tcp = window.flows.lazy().filter(pl.col("protocol") == _TCP)
     bare = (pl.col("rev_packets") == 0) | (pl.col("fwd_packets") == 0)
-    if not tcp.select(bare.any()).item():
-        return tcp.head(0).select(*_SERVICE, "leg", "src", half=pl.lit(value=False), whole=pl.lit(value=False))
+    if not tcp.select(bare.any()).collect().item():
+        return window.flows.head(0).select(*_SERVICE, "leg", "src", half=pl.lit(value=False), whole=pl.lit(value=False))
     # A direction may stand in a flow of its own, under another VLAN or tunnel: a leg counts as a whole.
     seen = (
         tcp.select(
@@ -74,6 +75,7 @@ def _mixed(window: Window) -> pl.DataFrame:
         )
         .group_by(*_SERVICE, "leg", "src", maintain_order=True)
         .agg(pl.col("^(fwd|rev)_(packets|syns|payload_bytes|resets)$").sum(), pl.col("^(fwd|rev)_last_ack$").max())
+        .collect()
     )  # fmt: skip
     # The last ACK of a handshake tells of a SYN-ACK; a SYN-ACK, data and acknowledgements tell of a client.
     asked = (pl.col("fwd_syns") > 0) & (pl.col("rev_packets") == 0) & _talks("fwd")
@@ -90,7 +92,8 @@ def _seen_around(window: Window, legs: pl.Series) -> pl.Series:
     """Those of the legs that other points saw both ways, as they saw the translated side of the same connection."""
     several = window.judgeable.filter(pl.col("legs").list.len() > 1).select("path", leg="legs").explode("leg")
     several = several.filter(pl.col("leg").is_in(legs.implode()).any().over("path"))
-    both = window.flows.filter(pl.col("fwd_packets") > 1, pl.col("rev_packets") > 1)["leg"].unique()
+    twofold = window.flows.lazy().filter(pl.col("fwd_packets") > 1, pl.col("rev_packets") > 1)
+    both = twofold.select("leg").unique().collect()["leg"]
     return several.filter(pl.col("leg").is_in(both.implode()).all().over("path"))["leg"].unique()
 
 
