@@ -3,7 +3,8 @@
 What it flags
     Probes of a member whose SYN, repeats included, got no answer, or an ICMP error. `where` says between which points
     they got lost: `before-member`, `in-member` (they reach it, and it sends nothing), `return-path` (the member
-    answers, the answer gets lost), `unknown`.
+    answers, the answer gets lost), `unknown`. Also probes that stop arriving at a member while the same prober goes on
+    asking others (`undecided`: a member that was taken out of the pool looks the same).
 
 Why it matters
     The balancer takes the member out of rotation, though it may serve clients well. A security group that does not let
