@@ -56,11 +56,15 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _lost(window: Window) -> pl.DataFrame:
     """Paths and halves of which a point saw more, with more repeats, than the next point on the way."""
+    if len(window.places) < 2:
+        return pl.DataFrame()
     repeats = [
         pl.col(f"{half}_retransmissions").cast(pl.Int64) - pl.col(f"{half}_duplicates").cast(pl.Int64)
         for half, _, _ in _HALVES
     ]
-    troubled = window.flows.filter(pl.col("protocol") == 6, (repeats[0] > 0) | (repeats[1] > 0))["leg"].unique()
+    # Lazily, for the flow table is wide: filtering all of it would copy all of it.
+    repeated = window.flows.lazy().filter(pl.col("protocol") == 6, (repeats[0] > 0) | (repeats[1] > 0))
+    troubled = repeated.select("leg").unique().collect()["leg"]
     if not troubled.len():
         return pl.DataFrame()
     paths = (
