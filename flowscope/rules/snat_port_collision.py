@@ -35,13 +35,16 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
-from flowscope.rules.evidence import prove
+from flowscope.rules.evidence import flows_of, prove
 from flowscope.rules.foreign_numbers import challenged, delay_ns, older
 from flowscope.rules.snat_words import both_sides_line, destination, paths_of, snat_address
 from flowscope.snat.uses import KEY
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
+
+#: Collisions that the evidence shows, each with the older connection.
+_SHOWN = 2
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -79,9 +82,10 @@ def _collision(window: Window, collided: pl.DataFrame) -> Finding:
     where, address = destination(window, pool), snat_address(window, pool)
     paths = paths_of(window, collided["path"])
     sure = collided.filter("proven")
-    shown = paths_of(window, sure["path"]) if sure.height else paths
+    # Each beside the connection that had its port before, so that the two can be compared.
+    pairs = (sure if sure.height else collided).head(_SHOWN)
+    shown = paths_of(window, pl.concat([pairs["path"], pairs["old_path"].drop_nulls()]))
     proof = prove(window, shown, ("syn", "challenge-ack", "rst", "syn-ack"), lambda event: _note(window, event))
-    every = prove(window, paths, (), lambda event: None)
     ports = collided["snat_port"].drop_nulls().n_unique()
     caveats = []
     if not sure.height:
@@ -106,7 +110,7 @@ def _collision(window: Window, collided: pl.DataFrame) -> Finding:
         subject={"snat": address, "destination": where},
         count=len(paths),
         evidence=proof.evidence,
-        flows=every.flows,
+        flows=flows_of(window, pl.concat([paths, shown]).unique("path")),
         paths=tuple(sorted(paths["path"])),
         facts={"ports_reused": ports, "delay_ms": None if late is None else round(late, 3)},
         names=window.names(paths["client"].unique().to_list()),
