@@ -60,6 +60,8 @@ def _holes(window: Window, half: str, other: str) -> pl.DataFrame:
     return window.flows.filter(
         pl.col("protocol") == 6,
         pl.col(f"{half}_missing_bytes").is_between(1, _WINDOW_BYTES),
+        # Far more missing than seen is another connection's numbers on the same tuple, not a hole.
+        pl.col(f"{half}_missing_bytes") <= 16 * pl.col(f"{half}_covered_bytes") + 65536,
         pl.col(f"{half}_gaps") > 0,
         pl.col(f"{half}_payload_bytes") > 0,
         pl.col(f"{half}_syns") <= 1,

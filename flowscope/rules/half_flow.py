@@ -90,7 +90,9 @@ def _mixed(window: Window) -> pl.DataFrame:
 
 def _seen_around(window: Window, legs: pl.Series) -> pl.Series:
     """Those of the legs that other points saw both ways, as they saw the translated side of the same connection."""
-    several = window.judgeable.filter(pl.col("legs").list.len() > 1).select("path", leg="legs").explode("leg")
+    # Only where the numbers are the same on both sides: a proxy's two connections have ways of their own.
+    passed_through = (pl.col("legs").list.len() > 1) & pl.col("method").is_in(["isn", "tuple", "payload"])
+    several = window.judgeable.filter(passed_through).select("path", leg="legs").explode("leg")
     several = several.filter(pl.col("leg").is_in(legs.implode()).any().over("path"))
     twofold = window.flows.lazy().filter(pl.col("fwd_packets") > 1, pl.col("rev_packets") > 1)
     both = twofold.select("leg").unique().collect()["leg"]
