@@ -86,6 +86,8 @@ def _leaks(window: Window) -> pl.DataFrame:
         starts < 2 * _WINDOW_BYTES,
         (acks > 0) & (acks <= sent),
         pl.col("at_ns") > pl.col("known_ns"),
+        # Where nobody objects, only the very next byte is enough.
+        pl.col("rejected") | pl.col("repeated") | (pl.col("base") == pl.col("known_next")),
     )
 
 
