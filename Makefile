@@ -12,7 +12,7 @@ BIN := .venv/bin
 RUST_SOURCES := $(shell find rust -name target -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint format bench clean
+.PHONY: help build demo test lint format lab captures bench clean
 
 help: ## list these verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -55,6 +55,12 @@ format: .venv/dev.stamp ## rewrite the sources in the house's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(CARGO) fmt --manifest-path rust/Cargo.toml --all
+
+lab: build .venv/dev.stamp ## play the lab: a balancer of network namespaces with faults on demand (root, Linux)
+	$(BIN)/python -m pytest tests/lab $(PYTEST_FLAGS)
+
+captures: build .venv/dev.stamp ## make the samples of the lab in captures/ anew (root, Linux)
+	$(BIN)/python -m tests.lab.samples
 
 bench: build .venv/dev.stamp ## time and memory beside tcptrace, on generated traffic
 	$(BIN)/python -m benchmarks.run

@@ -106,7 +106,7 @@ def _half(flows: pl.DataFrame, own: str, other: str, backwards: bool) -> pl.Data
         largest=pl.col(f"{own}_max_segment").cast(pl.Int64),
         acked=pl.col(f"{other}_last_ack").cast(pl.Int64),
     )
-    # Rows stand in path order, so the next point of a path is the next row; a window per path would cost memory for each.
+    # Rows stand in path order: the next point is the next row. A window per path would cost memory for each.
     names = ("path", "point", "bytes", "covered", "base", "next", "alive_ns")
     paired = sides.with_columns(pl.col(name).shift(-1).alias(f"far_{name}") for name in names).filter(
         pl.col("far_path") == pl.col("path"), pl.col("far_point") != pl.col("point")
