@@ -11,7 +11,7 @@ import polars as pl
 
 from flowscope.nat.proxy_nearest import earlier
 from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
-from flowscope.nat.proxy_ties import tie_keys, with_ties
+from flowscope.nat.proxy_ties import pool_keys, with_ties
 from flowscope.nat.topology import Topology
 
 #: Bits of a ClientHello, of the first bytes of both directions, and of time alone (confidence below 0.8).
@@ -44,27 +44,39 @@ def hello_joins(fronts: pl.DataFrame, backs: pl.DataFrame, messages: pl.DataFram
     return best.select(leg="leg_b", before="leg", bits=bits, margin=bits, ambiguous=pl.lit(value=False))
 
 
-def digest_joins(
+def stream_joins(
     fronts: pl.DataFrame, backs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
 ) -> pl.DataFrame:
-    """Tied legs with the same first bytes in both directions: columns as :func:`hello_joins`."""
-    left, right = tie_keys(fronts, addresses, topology)
-    key = pl.struct("tie", "fwd_payload_digest", "rev_payload_digest")
+    """Tied legs with the same first bytes in both directions: columns as :func:`hello_joins`.
+
+    Hosts that talk the same protocol to one another begin alike. Where only one host ties two legs, no third may have
+    these first bytes and this length in both directions.
+    """
+    streams = ["fwd_payload_digest", "rev_payload_digest", "fwd_covered_bytes", "rev_covered_bytes"]
+    whole = (pl.col("fwd_missing_bytes") == 0) & (pl.col("rev_missing_bytes") == 0)
     told = pl.col("fwd_payload_digest").is_not_null() & pl.col("rev_payload_digest").is_not_null()
-    _, right = tie_keys(backs, addresses, topology) if backs is not fronts else (left, right)
-    pairs = earlier(
-        left.filter(told).select(key=key, at_ns="start_ns", front="leg"),
-        right.filter(told).select(key=key, at_ns="start_ns", back="leg"),
+    narrow = ("leg", "src", "dst", "dst_end", "start_ns", *streams)
+    left, right = fronts.filter(told).select(*narrow, whole=whole), backs.filter(told).select(*narrow, whole=whole)
+    every = pl.concat([left, right]).unique("leg")
+    single = every.group_by(streams).agg(pl.len(), pl.col("whole").all()).filter(pl.col("len") == 2, "whole")
+    on_host = left.join(single.select(streams), streams, how="semi").join(right, streams, suffix="_b")
+    on_host = on_host.filter(pl.col("dst") == pl.col("src_b")).select(front="leg", back="leg_b")
+
+    to_frontend, to_member = (
+        keys.select(key=pl.struct("pool", *streams[:2]), at_ns="start_ns", leg="leg")
+        for keys in pool_keys(left, right, addresses, topology)
     )
+    in_pool = earlier(to_frontend.rename({"leg": "front"}), to_member.rename({"leg": "back"}))
+    pairs = pl.concat([on_host, in_pool]).unique()
     pairs = with_ties(_nested(_compared(pairs, fronts, backs)), addresses, topology).filter(~pl.col("contradicted"))
-    whole = pl.sum_horizontal("^(fwd|rev)_missing_bytes(_b)?$") == 0
+    both_whole = pl.sum_horizontal("^(fwd|rev)_missing_bytes(_b)?$") == 0
     same = (pl.col("fwd_covered_bytes") == pl.col("fwd_covered_bytes_b")) & (
         pl.col("rev_covered_bytes") == pl.col("rev_covered_bytes_b")
     )
     bits = (
         _DIGESTS
         + pl.when("expected").then(4.0).otherwise(2.0)
-        + pl.when(same).then(4.0).when(whole).then(-6.0).otherwise(0.0)
+        + pl.when(same).then(4.0).when(both_whole).then(-6.0).otherwise(0.0)
     )
     return _singles(pairs.with_columns(bits=bits).filter(pl.col("bits") >= _ENOUGH))
 
@@ -82,13 +94,16 @@ def timing_joins(
         addresses: the core's address table.
         topology: what is known of the balancer.
     """
-    left, _ = tie_keys(fronts, addresses, topology)
-    _, right = tie_keys(backs, addresses, topology)
-    pairs = earlier(
-        left.select(key="tie", at_ns="start_ns", front="leg"), right.select(key="tie", at_ns="start_ns", back="leg")
+    to_frontend, to_member = pool_keys(fronts, backs, addresses, topology)
+    in_pool = earlier(
+        to_frontend.select(key="pool", at_ns="start_ns", front="leg"),
+        to_member.select(key="pool", at_ns="start_ns", back="leg"),
     )
-    pairs = with_ties(_compared(pairs, fronts, backs), addresses, topology)
-    pairs = pairs.join(names, "leg", how="left").join(names, left_on="leg_b", right_on="leg", how="left", suffix="_b")
+    on_host = earlier(
+        fronts.join(names, "leg").select(key=pl.struct("sni", host="dst"), at_ns="start_ns", front="leg"),
+        backs.join(names, "leg").select(key=pl.struct("sni", host="src"), at_ns="start_ns", back="leg"),
+    )
+    pairs = _compared(pl.concat([in_pool, on_host]).unique(), fronts, backs)
     slack = _slack()
     since = pl.when(pl.col("fwd_data_ns") <= pl.col("start_ns_b") + slack).then("fwd_data_ns").otherwise("start_ns")
     fits = (
@@ -99,18 +114,20 @@ def timing_joins(
         & pl.col("fwd_data_ns").is_not_null()
         & pl.col("fwd_data_ns_b").is_not_null()
         & ~(pl.col("read") & pl.col("read_b"))
-        & ~pl.col("contradicted")
-        & (pl.col("expected") | (pl.col("one_host") & (pl.col("sni") == pl.col("sni_b"))))
     )
+    pairs = with_ties(pairs.filter(could_be_proxied(), from_elsewhere(), fits), addresses, topology)
     bits = pl.when("expected").then(_TIME).otherwise(_TIME - 1)
-    return _singles(pairs.filter(could_be_proxied(), from_elsewhere(), fits).with_columns(bits=bits))
+    return _singles(pairs.filter(~pl.col("contradicted")).with_columns(bits=bits))
 
 
 def _compared(pairs: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
-    left = pairs.join(fronts, left_on="front", right_on="leg", coalesce=False).drop("front")
-    return left.join(backs.select(pl.all().name.suffix("_b")), left_on="back", right_on="leg_b", coalesce=False).drop(
-        "back"
+    """Both sides of pairs that were opened soon after one another; few of a crowd of candidates are."""
+    times = pairs.join(fronts.select(front="leg", start_ns="start_ns", data_ns="fwd_data_ns"), "front").join(
+        backs.select(back="leg", start_ns_b="start_ns", slack_ns_b="slack_ns"), "back"
     )
+    opened = pl.max_horizontal("start_ns", "data_ns") + pl.col("slack_ns_b") + _PROMPT_NS + _SLACK_NS
+    soon = times.filter(pl.col("start_ns_b") <= opened).select(leg="front", leg_b="back")
+    return soon.join(fronts, "leg").join(backs.select(pl.all().name.suffix("_b")), "leg_b")
 
 
 def _nested(pairs: pl.DataFrame) -> pl.DataFrame:

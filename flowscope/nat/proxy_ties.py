@@ -8,6 +8,8 @@ from flowscope.nat.numbers import address_numbers, endpoint
 from flowscope.nat.topology import Topology
 from flowscope.probes.recognise import probe_sources
 
+#: Share of the calls to a pool's members that a proxy makes at least.
+_SHARE = 0.2
 _SCHEMA = {"dst_end": pl.UInt64, "pool": pl.Int64, "proxied": pl.Boolean}
 
 
@@ -45,23 +47,34 @@ def with_ties(pairs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
     ).drop("pool", "proxied", "member")
 
 
+def pool_keys(
+    fronts: pl.DataFrame, backs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Legs to proxied frontends and legs from the proxy to their members, with ``pool``: what the topology ties.
+
+    No topology names the proxy's own addresses. Whoever calls the frontend as well is a client, and so is who calls the
+    members now and then.
+    """
+    to_frontend = fronts.join(frontends(addresses, topology).filter("proxied").drop("proxied"), "dst_end")
+    to_member = backs.join(members(addresses, topology), "dst_end")
+    to_member = to_member.join(to_frontend.select("pool", "src").unique(), ["pool", "src"], how="anti")
+    share = pl.len().over("pool", "src") / pl.len().over("pool")
+    return to_frontend, to_member.filter(share >= _SHARE)
+
+
 def tie_keys(sides: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What ties legs, as a number both sides share: client legs and server legs with ``tie``, one row per tie.
+    """What may tie legs, as a number both sides share: client legs and server legs, ``leg`` and ``tie``.
 
     A pool of the topology ties the legs to its proxied frontends with those to its members; a host ties the legs that
     end at it with those that begin there.
     """
-    to_frontend = sides.join(frontends(addresses, topology).filter("proxied"), "dst_end").with_columns(
-        tie=pl.col("pool")
-    )
-    to_member = sides.join(members(addresses, topology), "dst_end").with_columns(tie=pl.col("pool"))
+    to_frontend, to_member = pool_keys(sides, sides, addresses, topology)
     # Pools count from 0 up, hosts from -1 down.
-    ends_here = sides.with_columns(tie=-1 - pl.col("dst").cast(pl.Int64))
-    begins_here = sides.with_columns(tie=-1 - pl.col("src").cast(pl.Int64))
-    columns = [*sides.columns, "tie"]
+    ends_here = sides.select("leg", tie=-1 - pl.col("dst").cast(pl.Int64))
+    begins_here = sides.select("leg", tie=-1 - pl.col("src").cast(pl.Int64))
     return (
-        pl.concat([to_frontend.select(columns), ends_here.join(begins_here, "tie", how="semi")]),
-        pl.concat([to_member.select(columns), begins_here.join(ends_here, "tie", how="semi")]),
+        pl.concat([to_frontend.select("leg", tie="pool"), ends_here.join(begins_here, "tie", how="semi")]),
+        pl.concat([to_member.select("leg", tie="pool"), begins_here.join(ends_here, "tie", how="semi")]),
     )
 
 

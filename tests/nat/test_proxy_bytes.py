@@ -87,6 +87,23 @@ def test_one_host_ties_when_it_calls_the_server_by_the_same_name(tmp_path: Path,
     assert len(world.joins(tmp_path)) == joined
 
 
+def test_spares_a_client_that_also_calls_the_server_itself(tmp_path: Path) -> None:
+    world = World()
+    world.leg(A, FRONT, bytes_of(hello(b"outer"), b"\x16\x03\x03", 40))
+    world.leg((B[0], 50001), SERVER, bytes_of(hello(b"inner"), b"\x16\x03\x03", 9), 20)
+    world.leg(B, FRONT, bytes_of(hello(b"outer 2"), b"\x16\x03\x03", 40), 9000)
+    assert world.joins(tmp_path, TOPOLOGY) == []
+
+
+def test_spares_a_client_that_calls_the_server_now_and_then(tmp_path: Path) -> None:
+    world = World()
+    world.leg(A, FRONT, bytes_of(hello(b"outer"), b"\x16\x03\x03", 40))
+    world.leg((B[0], 50001), SERVER, bytes_of(hello(b"inner"), b"\x16\x03\x03", 9), 20)
+    for at in range(5):
+        world.leg((PROXY, 30000 + at), SERVER, bytes_of(hello(b"inner %d" % at), b"\x16\x03\x03", 9), 9000 + 50 * at)
+    assert world.joins(tmp_path, TOPOLOGY) == []
+
+
 def test_spares_health_checks_of_the_proxy(tmp_path: Path) -> None:
     probe = '[pool.probe]\nsource = ["10.1.0.1"]\nprotocol = "https"\n'
     world = World()
