@@ -27,7 +27,7 @@ def forgetful(stage: Stage, how: str, *, loose: int = 0, extra: str = "", wait: 
     idle = [["get", 30, rest]] if wait else [["get", 30], ["sleep", rest], ["get", 30]]
     busy = [step for _ in range(7) for step in (["get", 12], ["sleep", 0.6])]
     stage.call({"cli": [
-        stage.to(stage.web, count=12, gap=0.05, steps=idle, tag="idle", read_timeout=wait or 3.5),
+        stage.to(stage.web, count=16, gap=0.05, steps=idle, tag="idle", read_timeout=wait or 3.5),
         stage.to(stage.web, stage.plan.clients[1], count=8, gap=0.1, steps=busy),
     ]})  # fmt: skip
     stage.stop()
@@ -40,7 +40,7 @@ def forgetful(stage: Stage, how: str, *, loose: int = 0, extra: str = "", wait: 
 def forgotten(stage: Stage, see: Witness) -> list[dict[str, Any]]:
     """The calls that rested and failed."""
     rested = [c for c in stage.connections if c["verdict"] == "idle_forgotten"]
-    see.that("calls that rested fail", len(rested) > 3)
+    see.that("calls that rested fail", len(rested) > 1)
     see.that(
         "calls that did not rest succeed", all(c["client_result"] == "ok" for c in stage.connections if not c["tag"])
     )

@@ -110,14 +110,14 @@ def lossy(stage: Stage, see: Witness) -> None:
     sent = see.count("lb_in", "tcp.analysis.retransmission")
     come = sum(see.count(member.name, f"tcp && ip.dst=={member.address}") for member in stage.members)
     left = see.count("lb_in", f"tcp && ip.dst=={stage.plan.inside}")
-    see.that("repeats on the wire", sent > 3)
+    see.that("repeats on the wire", sent > 1)
     see.that("fewer arrive than left", come < left)
 
 
 @scenario("path-loss", lossy)
 def path_loss(stage: Stage) -> None:
-    """The switch loses one data segment in twelve towards the members: calls are slow, and succeed."""
-    rule = f"tcp dport {stage.plan.data_port} tcp flags & (syn|fin|rst) == 0 numgen random mod 12 0 counter drop"
+    """The switch loses one data segment in seven towards the members: calls are slow, and succeed."""
+    rule = f"tcp dport {stage.plan.data_port} tcp flags & (syn|fin|rst) == 0 numgen random mod 7 0 counter drop"
     stage.world.nft("sw", drop("bridge", "forward", rule))
     small(stage, 18)
     stage.expect("path-loss", "lb_in", also=[member.name for member in stage.members])
