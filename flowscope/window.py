@@ -116,6 +116,15 @@ class Window:
         return port_use(self)
 
     @cached_property
+    def served(self) -> frozenset[tuple[int, int]]:
+        """Endpoints (address number, port) that are frontends: from the topology, else what translated paths called."""
+        seen = self.paths.filter(pl.col("frontend").is_not_null(), pl.col("backend").is_not_null())
+        found = set(seen.select("frontend", "frontend_port").unique().iter_rows())
+        number = address_numbers(self.addresses, (one.address for one in self.topology.frontends))
+        listed = {(number[one.address], one.port) for one in self.topology.frontends if one.address in number}
+        return frozenset(found | listed)
+
+    @cached_property
     def cut_points(self) -> pl.DataFrame:
         """Points with frames that the snap length cut (columns of :data:`flowscope.tables.POINTS`)."""
         return self.point_table.filter(pl.col("truncated") > 0).sort("point")

@@ -130,8 +130,9 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
     within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
-    # The same questions and answers come again and again: something besides them must be kept, and both ways agree.
-    alike = pl.col("src_kept") | pl.col("dst_kept") | pl.col("same_isn") | answered | pl.col("expected")
+    # The same questions and answers come again and again, to the same service as well: the client's address and port or
+    # one of the two numbers must be kept, and more than one segment agree.
+    alike = pl.col("src_kept") | pl.col("same_isn") | answered
     possible = (
         ~contradicted
         & (~shifted | (alike & (pl.col("shared") >= 2)))
@@ -237,7 +238,7 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
-    """The joins of :func:`join_legs` and those of proxies in one table; what a packet proved, a proxy does not explain."""
+    """The joins of :func:`join_legs` and those of proxies in one table; a packet's proof goes before a proxy."""
     if not proxied.height:
         return translated
     kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))

@@ -91,8 +91,9 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
             f"{accepted:,} other connections to the same port were accepted: it was closed for a time only, "
             "or the service refuses when its queue is full (tcp_abort_on_overflow)."
         )
-    if window.topology.frontend_of(window.address(end), port) is not None:
-        caveats.append("Only the balancer's side was captured: the refusal may come from one of its members.")
+    served = where == "frontend" and (end, port) in window.served
+    if served:
+        caveats.append("The frontend serves this port: a member behind it refused, on a leg that was not captured.")
     called = window.called(end)
     summary = (
         f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
@@ -102,13 +103,15 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         summary += f"{contrast} so the balancer keeps sending clients there. "
     summary += {
         "member": "Nothing listens on the member's data port.",
-        "frontend": "The balancer's address answers, but it has no rule for this port.",
+        "frontend": "One of its members refused them, but which one was not captured."
+        if served
+        else "The balancer's address answers, but it has no rule for this port.",
         "host": "Nothing listens there; no balancer was seen on the way.",
     }[where]
     return Finding(
         rule="closed-port",
         severity=SEVERITY,
-        verdict=Verdict.CONFIRMED if own and not accepted else Verdict.LIKELY,
+        verdict=Verdict.UNDECIDED if served else Verdict.CONFIRMED if own and not accepted else Verdict.LIKELY,
         title=f"{called} refuses connections on port {port}",
         summary=summary,
         subject={where: endpoint},
