@@ -56,7 +56,7 @@ def true_pairs(truth: dict[str, Any]) -> Counter[tuple[str, ...]]:
 
 
 def known_as(name: str, truth: Path, subject: str) -> set[str]:
-    """The addresses that a subject of the truth stands for: its own, a member's, or those of a pool and its frontend."""
+    """The addresses that a subject of the truth stands for: its own, a member's, or a pool's and its frontend's."""
     topology = read_topology(truth / "lab" / name / "topology.toml")
     pools = [pool for pool in topology.pools if pool.name == subject]
     members = {member.address for pool in pools for member in pool.members}
