@@ -79,7 +79,10 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     if chance >= _IMPROBABLE:
         return None
     clients = together["client"].n_unique()
-    many = clients >= _MANY_CLIENTS * number
+    # Affinity sends a client to one member; a client that is spread over all of them is under none.
+    spread = together.group_by("client").agg(pl.struct("backend", "backend_port").n_unique().alias("members"), pl.len())
+    free = int(spread.filter(pl.col("members") == number)["len"].sum())
+    many = clients >= _MANY_CLIENTS * number or 2 * free >= total
     shares = ", ".join(
         f"{window.called(row['backend'])} {row['len']:,}" for row in counts.iter_rows(named=True)
     )  # fmt: skip

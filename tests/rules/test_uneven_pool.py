@@ -48,9 +48,14 @@ def test_spares_a_member_that_joined_late(tmp_path: Path) -> None:
     assert findings(spread([0] * 100 + [0, 1] * 25), tmp_path, RULE) == []
 
 
-def test_doubts_when_few_clients_call(tmp_path: Path) -> None:
-    (found,) = findings(spread(LOPSIDED, clients=3), tmp_path, RULE)
+def test_doubts_few_clients_that_each_keep_to_one_member(tmp_path: Path) -> None:
+    (found,) = findings(spread(LOPSIDED, clients=5), tmp_path, RULE)
     assert found.verdict is Verdict.UNDECIDED
+
+
+def test_flags_few_clients_that_are_spread_themselves(tmp_path: Path) -> None:
+    (found,) = findings(spread(LOPSIDED, clients=3), tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY
 
 
 @pytest.mark.parametrize(("value", "freedom", "chance"), [(3.84, 1, 0.05), (5.99, 2, 0.05), (10.83, 1, 1e-3)])
