@@ -100,7 +100,6 @@ def analyze(
     points = name_points(point_table, read, settings.points, known)
 
     flows = with_legs(pl.DataFrame(tables.flows), addresses, known)
-    # The core's memory is not needed twice.
     events = _events(pl.DataFrame(tables.events), flows)
     clocks = read_clocks(flows, events, point_table)
     flows = clocks.correct(flows, "first_ns", "at_ns")

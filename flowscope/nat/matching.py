@@ -49,7 +49,7 @@ def join_legs(
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
         events: with ``leg``, ``point`` and ``at_ns`` (time on the reference clock).
-        islands: columns ``point`` and ``island`` of :func:`flowscope.nat.clocks.clock_offsets`.
+        islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
         addresses: the core's address table.
         topology: what is known of the balancer.
 

@@ -50,7 +50,7 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) ->
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
         events: with ``leg``, ``point`` and ``at_ns``.
-        islands: columns ``point`` and ``island`` of :func:`flowscope.nat.clocks.clock_offsets`.
+        islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
     """
     tcp = legs.filter(pl.col("protocol") == _TCP)
     opened = _neighbours(tcp.filter(pl.col("fwd_isn").is_not_null()), ["fwd_isn", "fwd_syn_layout"], "syn")

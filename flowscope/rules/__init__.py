@@ -89,7 +89,7 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
                 f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this"
             )
     ordered = sorted(
-        fold(found, window),
+        fold(found),
         key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key),
     )
     for one in ordered:

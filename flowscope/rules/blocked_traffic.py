@@ -36,7 +36,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
-from flowscope.rules.evidence import Proof, prove, tcpdump_line
+from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.silence import describe
 from flowscope.window import Window
@@ -86,7 +86,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     port = member[1] if member else int(paths["backend_port"][0])
     accepted = _accepted(window, paths, member)
     verdict, caveats = _verdict(window, paths, where, how, backend, port, accepted)
-    proof = prove(window, paths, ("syn", "syn-ack", "icmp-error"), _note(window, backend))
+    proof = prove(window, paths, ("syn", "syn-ack", "icmp-error"), _note(window))
     called = window.called(client if client is not None else backend)
     endpoint = window.endpoint(backend, port)
     target = "every member" if client is not None else endpoint
@@ -206,7 +206,7 @@ def _commonest(paths: pl.DataFrame, column: str) -> str:
     return str(values[column][0])
 
 
-def _note(window: Window, backend: int) -> Any:
+def _note(window: Window) -> Note:
     def note(event: dict[str, Any]) -> str | None:
         at = window.point_name(event["point"])
         if event["kind"] == "icmp-error":
@@ -215,7 +215,6 @@ def _note(window: Window, backend: int) -> Any:
             return f"the member answers, seen at {at}"
         return f"SYN at {at}"
 
-    del backend
     return note
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowscope.findings import Finding
-from flowscope.window import Window
 
 #: Nearest cause first (the contract's order); what any of them explains is no loss and no missing half.
 NEARNESS: tuple[str, ...] = (
@@ -30,13 +29,12 @@ NEARNESS: tuple[str, ...] = (
 _SHARING = ("half-flow", "path-loss")
 
 
-def fold(findings: list[Finding], window: Window) -> list[Finding]:
+def fold(findings: list[Finding]) -> list[Finding]:
     """Takes paths away from findings whose rule is farther from the cause.
 
     A finding that keeps no path is dropped, and its rule is named in ``folded`` of the one that explains it. Findings
     without paths (about points, captures) stay as they are.
     """
-    del window
     rank = {name: at for at, name in enumerate(NEARNESS)}
     ordered = sorted(findings, key=lambda one: (rank.get(one.rule, len(rank)), one.verdict.rank))
     owner: dict[int, int] = {}
