@@ -21,7 +21,7 @@ from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import all_joins, join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
-from flowscope.nat.profile import Profile
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.profile_file import load_profile
 from flowscope.nat.proxies import join_proxied
 from flowscope.nat.topology import Topology
@@ -128,6 +128,7 @@ def analyze(
         paths=paths,
         places=places(flows, points, addresses, known),
         topology=known,
+        profile=profile or UNTOLD,
     )
     findings, judged, problems = judge(window, settings)
     health, failed = _health(window)

@@ -12,6 +12,7 @@ from flowscope.capture.file import Capture
 from flowscope.capture.points import Point
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.places import Place
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.probes.asked import Key, Series
 from flowscope.probes.read import read_probes
@@ -38,6 +39,8 @@ class Window:
     paths: pl.DataFrame
     places: dict[int, Place]
     topology: Topology
+    profile: Profile = UNTOLD
+    """The kind of balancer, as told with ``--profile``; without it a profile in which every value is None."""
 
     def address(self, number: int) -> str:
         """The text of an address number."""

@@ -149,3 +149,7 @@ class Profile:
     ports: Ports = Ports()
     probe: Probing = Probing()
     hairpin: Hairpin = Hairpin()
+
+
+UNTOLD = Profile(name="untold", title="A translator of unknown kind")
+"""What is documented of a balancer that nobody named: nothing."""

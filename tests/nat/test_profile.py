@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from flowscope.nat.profile import Fact, Ports, Profile, Source
+from flowscope.nat.profile import UNTOLD, Fact, Ports, Profile, Source
 from flowscope.nat.profile_file import load_profiles
 
 PAGE = Source("a page", "2026")
@@ -47,3 +47,7 @@ def test_ports_per_member_follow_the_pool(members: int, ports: int | None) -> No
 def test_an_unknown_allocation_is_unknown() -> None:
     assert Ports().ports_per_member(3) is None
     assert Ports(allocation=Fact(((4, 100),), PAGE)).ports_per_member(5) is None
+
+
+def test_of_a_balancer_that_nobody_named_nothing_is_known() -> None:
+    assert not facts(UNTOLD) and UNTOLD.probe.policy == "generic"
