@@ -1,11 +1,11 @@
-"""The river in one function: captures to tables, tables to paths, paths to findings. Read this first."""
+"""The river in two functions: captures to tables; tables to paths, paths to findings. Read this first."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
@@ -32,6 +32,9 @@ from flowscope.rules import judge
 from flowscope.settings import Settings
 from flowscope.tables import PATHS
 from flowscope.window import Window
+
+if TYPE_CHECKING:
+    from flowscope._core import Tables
 
 
 @dataclass(slots=True)
@@ -70,6 +73,30 @@ class Analysis:
     version: str = __version__
 
 
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The core's tables of one stretch of traffic; a flow's number is its row."""
+
+    flows: pl.DataFrame
+    events: pl.DataFrame
+    messages: pl.DataFrame
+    issues: pl.DataFrame
+    addresses: pl.DataFrame
+    points: pl.DataFrame
+
+    @classmethod
+    def of(cls, tables: Tables) -> Frames:
+        """What the core handed over; nothing is copied."""
+        return cls(
+            flows=pl.DataFrame(tables.flows),
+            events=pl.DataFrame(tables.events),
+            messages=pl.DataFrame(tables.messages),
+            issues=pl.DataFrame(tables.issues),
+            addresses=pl.DataFrame(tables.addresses),
+            points=pl.DataFrame(tables.points),
+        )
+
+
 def analyze(
     captures: Sequence[str | os.PathLike[str]],
     *,
@@ -95,17 +122,32 @@ def analyze(
     known = read_topology(topology) if topology is not None else Topology()
     profile = load_profile(settings.profile) if settings.profile is not None else None
     tables, read = read_captures([os.fspath(path) for path in captures], settings, progress, stdin)
-    addresses = pl.DataFrame(tables.addresses)
-    point_table = pl.DataFrame(tables.points)
-    points = name_points(point_table, read, settings.points, known)
+    frames = Frames.of(tables)
+    del tables
+    return follow(frames, read, known, profile, settings)
 
-    flows = with_legs(pl.DataFrame(tables.flows), addresses, known)
-    events = _events(pl.DataFrame(tables.events), flows)
+
+def follow(
+    frames: Frames, captures: list[Capture], known: Topology, profile: Profile | None, settings: Settings
+) -> Analysis:
+    """Follows the connections of one window and judges them; offline the window is everything, live what is held.
+
+    Args:
+        frames: what the core made of the captures.
+        captures: what was read.
+        known: the topology as given, else an empty one.
+        profile: the kind of balancer, as told.
+        settings: options of the run.
+    """
+    addresses, messages, point_table = frames.addresses, frames.messages, frames.points
+    points = name_points(point_table, captures, settings.points, known)
+
+    flows = with_legs(frames.flows, addresses, known)
+    events = _events(frames.events, flows)
     clocks = read_clocks(flows, events, point_table)
     flows = clocks.correct(flows, "first_ns", "at_ns")
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
-    messages = pl.DataFrame(tables.messages)
     joins = join_legs(legs, events, clocks.islands, addresses, known)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
@@ -117,7 +159,7 @@ def analyze(
 
     points = [_timed(point, clocks) for point in points]
     window = Window(
-        captures=read,
+        captures=captures,
         points=points,
         point_table=point_table,
         flows=flows,
@@ -133,12 +175,12 @@ def analyze(
     findings, judged, problems = judge(window, settings)
     health, failed = _health(window)
     return Analysis(
-        captures=read,
+        captures=captures,
         points=points,
         flows=flows,
         events=events,
         messages=window.messages,
-        issues=pl.DataFrame(tables.issues),
+        issues=frames.issues,
         addresses=addresses,
         legs=legs,
         paths=paths,
