@@ -62,7 +62,7 @@ def test_the_wheel_holds_what_is_not_code(wheel: Path) -> None:
     package = {name for name in names if name.startswith("flowscope/")}
     kept = {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "*.toml", "*.json", "*.pyi", "py.typed")
+        for pattern in ("*.py", "*.toml", "*.json", "*.pyi", "*.css", "*.js", "py.typed")
         for path in (ROOT / "flowscope").rglob(pattern)
     }
     assert kept <= package

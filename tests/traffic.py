@@ -16,7 +16,7 @@ from flowscope.capture.points import Point
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.topology import Topology
 from flowscope.settings import Settings
-from flowscope.tables import ADDRESSES, FLOWS, HALF, LEGS, PATHS
+from flowscope.tables import ADDRESSES, EVENT_KINDS, EVENTS, FLOWS, HALF, LEGS, PATHS
 
 T0 = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z."""
@@ -74,6 +74,14 @@ def flows(*rows: dict[str, Any]) -> pl.DataFrame:
     return _table(FLOWS, [{"flow": at, **row} for at, row in enumerate(rows)], usual)
 
 
+def events(*rows: dict[str, Any]) -> pl.DataFrame:
+    """Events of flow 0, of the initiator, unless a row says otherwise; ``kind`` by its name."""
+    usual = dict.fromkeys(EVENTS, 0) | {"peer": None, "icmp": None, "packet_type": 255, "ttl": 64, "time_ns": T0}
+    numbered = [{**row, "kind": EVENT_KINDS.index(row["kind"])} for row in rows]
+    timed = [{"at_ns": row.get("time_ns", T0), **row} for row in numbered]
+    return _table({**EVENTS, "at_ns": "", "leg": "", "point": ""}, timed, {**usual, "leg": 0, "point": 0})
+
+
 def legs(*rows: dict[str, Any]) -> pl.DataFrame:
     """Legs numbered from 0; TCP."""
     return _table(LEGS, [{"leg": at, **row} for at, row in enumerate(rows)], {"protocol": 6})
@@ -108,10 +116,16 @@ def analysis(**parts: Any) -> Any:
     usual: dict[str, Any] = {
         "captures": [capture()], "points": [point()], "addresses": addresses(), "flows": flows(), "legs": legs(),
         "paths": paths(), "findings": [], "problems": [], "topology": Topology(), "settings": Settings(), "judged": {},
-        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (),
+        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (), "events": events(),
     }  # fmt: skip
     assert not set(parts) - set(usual)
-    return SimpleNamespace(**{**usual, **parts})
+    whole = {**usual, **parts}
+    # As the river does it: on the reference clock, with the leg that each flow belongs to.
+    of_leg = {flow: leg for leg, some in whole["legs"].select("leg", "flows").iter_rows() for flow in some or ()}
+    whole["flows"] = whole["flows"].with_columns(
+        at_ns=pl.col("first_ns"), leg=pl.col("flow").replace_strict(of_leg, default=None, return_dtype=pl.UInt64)
+    )
+    return SimpleNamespace(**whole)
 
 
 def balanced(**parts: Any) -> Any:
