@@ -26,3 +26,16 @@ class TopologyError(FlowscopeError):
     def __init__(self, file: str, key: str, expected: str) -> None:
         self.file, self.key, self.expected = file, key, expected
         super().__init__(f"{file}: {key}: {expected}" if key else f"{file}: {expected}")
+
+
+class GivenFileError(FlowscopeError):
+    """A file given beside the captures (security rules, flow log, listeners, definition) cannot be used.
+
+    Args:
+        file: the file as the user named it.
+        what: what is wrong with it and how to get a right one, in one line.
+    """
+
+    def __init__(self, file: str, what: str) -> None:
+        self.file, self.what = file, what
+        super().__init__(f"{file}: {what}")
