@@ -16,7 +16,7 @@ from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.probes.asked import Key, Series
 from flowscope.probes.read import read_probes
-from flowscope.probes.recognise import probe_paths
+from flowscope.probes.recognise import Known, Ranges, recognised
 from flowscope.probes.replay import Health, replay
 from flowscope.snat.usage import PortUse, port_use
 
@@ -41,6 +41,8 @@ class Window:
     topology: Topology
     profile: Profile = UNTOLD
     """The kind of balancer, as told with ``--profile``; without it a profile in which every value is None."""
+    prober_ranges: Ranges = ()
+    """Where probes come from, as told with ``--service-tags``."""
 
     def address(self, number: int) -> str:
         """The text of an address number."""
@@ -65,8 +67,18 @@ class Window:
         return next((point.name for point in self.points if point.number == number), str(number))
 
     @cached_property
+    def known_probers(self) -> Known:
+        """What was told of probers, beside what clouds document."""
+        return Known(self.topology, self.profile, self.prober_ranges)
+
+    @cached_property
+    def recognised(self) -> pl.DataFrame:
+        """The paths that are probes: columns as in :data:`flowscope.probes.recognise.PROBES`."""
+        return recognised(self.paths, self.addresses, self.messages, self.flows, self.known_probers)
+
+    @cached_property
     def _probe_paths(self) -> pl.Series:
-        return probe_paths(self.paths, self.addresses, self.messages, self.flows, self.topology)
+        return self.recognised["path"]
 
     @cached_property
     def probes(self) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -148,7 +149,9 @@ def _probe_sources(window: Window) -> Iterator[str]:
     if not pools:
         return
     text = window.addresses["text"]
-    known = recognised(window.paths, window.addresses, window.messages, window.flows, Topology())
+    documented = replace(window.known_probers, topology=Topology())
+    known = recognised(window.paths, window.addresses, window.messages, window.flows, documented)
+    known = known.filter(pl.col("by") != "shape")
     probes = (
         window.paths.join(known, "path")
         .group_by("policy", "client", "backend", "backend_port")

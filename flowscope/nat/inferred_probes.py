@@ -17,7 +17,7 @@ import polars as pl
 from flowscope.nat.profile import Policy
 from flowscope.nat.profile_file import load_profiles
 from flowscope.nat.topology import Network, Pool, Probe
-from flowscope.probes.recognise import recognised
+from flowscope.probes.shape import paced
 
 if TYPE_CHECKING:
     from flowscope.window import Window
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 _TCP = 6
 #: Probes of one member from one source that it takes to tell their pace.
 _ENOUGH = 3
-#: Pauses of an even pace differ by less than this share of their median,
-_EVEN = 0.25
-#: most of them at least: a probe may be late, or missing from the capture.
-_MOSTLY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +76,11 @@ def infer_probes(window: Window, balancers: frozenset[int]) -> list[Target]:
         window: paths, flows and messages.
         balancers: address numbers that were seen in place of senders.
     """
-    known = recognised(window.paths, window.addresses, window.messages, window.flows, window.topology)
+    known = window.recognised.filter(pl.col("by") != "shape")
     calls = window.paths.filter(pl.col("backend").is_not_null(), pl.col("protocol") == _TCP).select(
         "path", "legs", "client", "backend", "backend_port", "first_ns"
     )
-    probes = calls.join(known, "path")
+    probes = calls.join(known.drop("by"), "path")
     probes = pl.concat([probes, _from_balancers(calls.join(known, "path", how="anti"), window, balancers)])
     if not probes.height:
         return []
@@ -160,15 +156,14 @@ def likely_probers(window: Window, members: Iterable[str]) -> list[tuple[str, in
     """
     text = window.addresses["text"].to_list()
     hosts = [text.index(member) for member in members if member in text]
-    known = recognised(window.paths, window.addresses, window.messages, window.flows, window.topology)
+    known = window.recognised.filter(pl.col("by") != "shape")
     calls = window.paths.join(known, "path", how="anti").filter(
         pl.col("protocol") == _TCP, pl.col("backend").is_in(hosts), ~pl.col("client").is_in(hosts)
     )
     even = _evenly(calls, window)
     if not even.height:
         return []
-    key = ["client", "backend", "backend_port"]
-    pauses = even.group_by(key).agg(pl.col("first_ns").sort().diff().median().alias("pause_ns"))
+    pauses = even.unique(["client", "backend", "backend_port"]).select("client", "backend_port", pause_ns="pace_ns")
     alike = pauses.group_by("client", "backend_port").agg(pl.len(), pl.col("pause_ns").median())
     several = alike.filter(pl.col("len") > 1).sort("client", "backend_port")
     return [(text[row[0]], row[1], _rounded(row[3] / 1e9) or 0.0) for row in several.iter_rows()]
@@ -177,25 +172,14 @@ def likely_probers(window: Window, members: Iterable[str]) -> list[tuple[str, in
 def _from_balancers(calls: pl.DataFrame, window: Window, balancers: frozenset[int]) -> pl.DataFrame:
     """Calls that a balancer makes for itself, as :func:`_evenly` tells them."""
     own = calls.filter(pl.col("client").is_in(list(balancers)))
-    return _evenly(own, window).with_columns(policy=pl.lit("generic"))
+    return _evenly(own, window).drop("pace_ns").with_columns(policy=pl.lit("generic"))
 
 
 def _evenly(calls: pl.DataFrame, window: Window) -> pl.DataFrame:
     """Calls to ports that serve no translated call, made at an even pace."""
     served = window.paths.filter(pl.col("legs").list.len() > 1).select("backend_port").unique()
     own = calls.filter(pl.col("legs").list.len() == 1).join(served, "backend_port", how="anti")
-    key = ["client", "backend", "backend_port"]
-    pauses = own.sort("first_ns").with_columns(pause=pl.col("first_ns").diff().over(key))
-    pauses = pauses.with_columns(usual=pl.col("pause").median().over(key))
-    even = (
-        pauses.group_by(key)
-        .agg(
-            pl.len().alias("count"),
-            ((pl.col("pause") - pl.col("usual")).abs() <= pl.col("usual") * _EVEN).mean().alias("even"),
-        )
-        .filter(pl.col("count") >= _ENOUGH, pl.col("even") >= _MOSTLY)
-    )
-    return own.join(even, key, how="semi")
+    return paced(own, _ENOUGH)
 
 
 def _requests(probes: pl.DataFrame, window: Window) -> pl.DataFrame:

@@ -106,6 +106,8 @@ class Probing:
     policy: Policy = "generic"
     source: Fact[tuple[Network, ...]] | None = None
     """Where probes come from; no client has such an address."""
+    service_tag: Fact[str] | None = None
+    """Name of the service tag that lists where probes come from, where the list changes too often to stand here."""
     header: Fact[tuple[str, ...]] | None = None
     """Beginnings of request headers, in small letters, that only probes carry."""
     interval_s: Fact[float] | None = None

@@ -212,6 +212,7 @@ class _ProfileReader:
         probe = Probing(
             policy=table.choice("policy", _POLICIES, "generic"),
             source=self._fact(table, "source", lambda one: one.networks("value")),
+            service_tag=self._fact(table, "service_tag", lambda one: one.text("value")),
             header=self._fact(table, "header", lambda one: tuple(text.lower() for text in one.texts("value"))),
             interval_s=self._seconds(table, "interval_s"),
             timeout_s=self._seconds(table, "timeout_s"),

@@ -6,7 +6,7 @@ import polars as pl
 
 from flowscope.nat.numbers import address_numbers, endpoint
 from flowscope.nat.topology import Topology
-from flowscope.probes.recognise import probe_sources
+from flowscope.probes.recognise import Known, probe_sources
 
 #: Share of the calls to a pool's members that a proxy makes at least.
 _SHARE = 0.2
@@ -85,7 +85,7 @@ def probed(sides: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> 
         if pool.probe and pool.probe.source:
             rows += [(one.address, pool.probe.port or one.port, 0, False) for one in pool.members]
     called = sides.join(_ends(addresses, rows).select("dst_end").unique(), "dst_end", how="semi")
-    return called.filter(pl.col("src").is_in(probe_sources(addresses, topology).implode())).select("leg")
+    return called.filter(pl.col("src").is_in(probe_sources(addresses, Known(topology)).implode())).select("leg")
 
 
 def _ends(addresses: pl.DataFrame, rows: list[tuple[str, int, int, bool]]) -> pl.DataFrame:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from flowscope.nat.profile_file import load_profiles
+from flowscope.nat.profile import Profile
 from flowscope.nat.topology import Pool, Probe
-from flowscope.probes.recognise import probe_sources, recognised
+from flowscope.probes.recognise import By, probe_sources
 
 if TYPE_CHECKING:
     from flowscope.window import Window
@@ -32,12 +33,14 @@ class Series:
     member: int
     port: int
     policy: str
-    by_source: bool
-    """False when only its request says that it is a probe: a client can write that, too."""
+    by: By
+    """How it is known: anybody may send the same request, or at the same pace."""
     pools: tuple[str, ...]
     """Pools of the topology that this probe decides about."""
     probe: Probe | None
     """As the topology has it."""
+    thresholds: Probe | None
+    """What to decide by: the topology's, else what the balancer that was named does by default."""
     protocol: Protocol
     interval_ns: int
     timeout_ns: int | None
@@ -64,18 +67,17 @@ def series(window: Window, probes: pl.DataFrame) -> dict[Key, Series]:
         probes: with ``source``, ``member``, ``port``, ``sent_ns``, and ``asks`` (the protocol, null when it did not get
             so far).
     """
-    policy = recognised(window.paths, window.addresses, window.messages, window.flows, window.topology)
     gaps = pl.col("sent_ns").sort().diff()
     asks = pl.col("asks").drop_nulls()
     table = (
-        probes.join(policy, "path", how="left")
+        probes.join(window.recognised, "path", how="left")
         .group_by("source", "member", "port", maintain_order=True)
-        .agg(pl.col("policy").first(), gaps.median().alias("gap"), gaps.len().alias("n"), asks.mode().first())
+        .agg(pl.col("policy", "by").first(), gaps.median().alias("gap"), gaps.len().alias("n"), asks.mode().first())
     )
-    known = set(probe_sources(window.addresses, window.topology))
+    known = set(probe_sources(window.addresses, window.known_probers))
     found = {}
     for row in table.sort("member", "port", "source").iter_rows(named=True):
-        one = _set_up(window, row, row["source"] in known)
+        one = _set_up(window, row, "source" if row["source"] in known else row["by"])
         found[one.key] = one
     return found
 
@@ -93,26 +95,29 @@ def pools_probed(window: Window, member: int, port: int) -> list[Pool]:
     ]
 
 
-def _set_up(window: Window, row: dict[str, object], by_source: bool) -> Series:
+def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
     source, member, port = int(str(row["source"])), int(str(row["member"])), int(str(row["port"]))
     pools = pools_probed(window, member, port)
     probe = pools[0].probe if pools else None
     policy = probe.policy if probe else str(row["policy"] or "generic")
     # Two probes make one gap: any chance makes that.
     measured = round(float(str(row["gap"]))) if row["gap"] and int(str(row["n"])) > 2 else None
-    interval = measured or (round(probe.interval_s * SECOND) if probe else _documented_interval(policy))
+    told = window.known_probers.profiles()
+    interval = measured or (round(probe.interval_s * SECOND) if probe else _documented_interval(policy, told))
     return Series(
         source=source,
         member=member,
         port=port,
         policy=policy,
-        by_source=by_source,
+        # Who goes about it as a prober, and asks where the topology has the pool probed, is its prober.
+        by="source" if by == "shape" and pools else by,
         pools=tuple(pool.name for pool in pools),
         probe=probe,
+        thresholds=probe or _thresholds(window.profile, policy),
         protocol=probe.protocol if probe else _protocol(row["asks"]),
         interval_ns=interval,
         timeout_ns=_timeout(probe, policy, interval),
-        healthy=_healthy(policy),
+        healthy=_healthy(policy, told),
     )
 
 
@@ -129,16 +134,23 @@ def _timeout(probe: Probe | None, policy: str, interval: int) -> int | None:
     return round(probe.timeout_s * SECOND) if probe else None
 
 
-def _documented_interval(policy: str) -> int:
-    for profile in load_profiles():
+def _thresholds(profile: Profile, policy: str) -> Probe | None:
+    fall, rise = profile.probe.unhealthy_threshold, profile.probe.healthy_threshold
+    if profile.probe.policy != policy or not (fall or rise):
+        return None
+    return Probe(unhealthy_threshold=fall.value if fall else None, healthy_threshold=rise.value if rise else None)
+
+
+def _documented_interval(policy: str, profiles: Iterable[Profile]) -> int:
+    for profile in profiles:
         if profile.probe.policy == policy and profile.probe.interval_s:
             return round(profile.probe.interval_s.value * SECOND)
     return _USUAL_INTERVAL_NS
 
 
-def _healthy(policy: str) -> tuple[int, int]:
+def _healthy(policy: str, profiles: Iterable[Profile]) -> tuple[int, int]:
     """What the profile says; 200 to 399 for a prober that is not documented (HAProxy, kubelet)."""
-    for profile in load_profiles():
+    for profile in profiles:
         if profile.probe.policy == policy and profile.probe.healthy_status:
             first, _, last = profile.probe.healthy_status.value.partition("-")
             return int(first), int(last or first)

@@ -1,70 +1,144 @@
-"""Which paths are a balancer's probes.
+"""Which paths are a balancer's probes, and how that is known.
 
-By source: the topology's (towards the members and the port it says are probed), and the addresses that clouds document
-(they reach a member from nowhere else). By what the probe says of itself: Front Door's header, or a prober's user
-agent. Both are read from the profiles. A member's own calls to such an address (DNS, WireServer on 168.63.129.16) go
-the other way and are no probes.
+By source: the topology's (towards the members and the port it says are probed), the addresses that clouds document and
+the ranges that were given (they reach a member from nowhere else). By what the probe says of itself: Front Door's
+header, a prober's user agent, a PROXY header without a client. By shape (:mod:`flowscope.probes.shape`), which is the
+weakest. A member's own calls to a prober's address (DNS, WireServer on 168.63.129.16) go the other way and are no
+probes; proxies of a cloud may call from their probers' addresses, so what carries a client's request is none either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
 
 from flowscope.nat.numbers import address_numbers
-from flowscope.nat.profile import Policy
+from flowscope.nat.profile import UNTOLD, Policy, Probing, Profile
 from flowscope.nat.profile_file import load_profiles
 from flowscope.nat.topology import Network, Pool, Probe, Topology
+from flowscope.probes.shape import paced, shaped
 
-PROBES = {"path": pl.UInt64, "policy": pl.String}
-"""Columns of :func:`recognised`."""
+PROBES = {"path": pl.UInt64, "policy": pl.String, "by": pl.String}
+"""Columns of :func:`recognised`; ``by`` is one of :data:`By`."""
+
+By = Literal["source", "request", "shape"]
+"""How a prober is known: where it calls from, what it says, or only how it goes about it."""
+Ranges = tuple[tuple[Network, Policy], ...]
+"""Prefixes that probes come from, and the policy of who sends them."""
+
+_TCP = 6
+_ASKING = ["client", "backend_port"]
 
 
-def probe_sources(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
-    """Numbers of the addresses that probes come from, by the topology or by a cloud's documentation."""
-    return _among(
-        addresses, [*(network for network, _ in _given(topology)), *(network for network, _ in _documented())]
-    )
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of probers before a packet was read."""
+
+    topology: Topology = field(default_factory=Topology)
+    profile: Profile = UNTOLD
+    ranges: Ranges = ()
+    """Given as service tags."""
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """All that is documented, of the kind of balancer that was named first."""
+        return (self.profile, *load_profiles())
+
+    def networks(self, probe: Probing) -> list[Network]:
+        """Where these probes come from."""
+        given = [network for network, policy in self.ranges if probe.service_tag and policy == probe.policy]
+        return [*(probe.source.value if probe.source else ()), *given]
+
+
+def probe_sources(addresses: pl.DataFrame, known: Known) -> pl.Series:
+    """Numbers of the addresses that probes come from: by the topology, by given ranges, or by a documentation."""
+    given = [network for pool in known.topology.pools if pool.probe for network in pool.probe.source]
+    documented = [network for profile in known.profiles() for network in known.networks(profile.probe)]
+    return _among(addresses, [*given, *documented])
 
 
 def recognised(
-    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
+    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, known: Known
 ) -> pl.DataFrame:
     """The paths that are probes, each with the policy of who sends them: columns as in :data:`PROBES`.
 
-    What the topology says of a source comes first, then its address, then what the probe says of itself.
+    What the topology says of a source comes first, then its address, then what the probe says of itself, and its shape
+    last.
     """
-    found = [pl.DataFrame(schema=PROBES)]
+    paths = paths.filter(pl.col("protocol") == _TCP, pl.col("backend").is_not_null())
     requests = messages.filter(pl.col("kind") == "http-request")
-    for pool in topology.pools:
+    found = [pl.DataFrame(schema=PROBES)]
+    for pool in known.topology.pools:
         if pool.probe and pool.probe.source:
-            found.append(_of_policy(_asking(pool, pool.probe, paths, addresses, requests, flows), pool.probe.policy))
-    said = requests.select("flow", header=pl.col("headers")).explode("header")
-    said = said.with_columns(pl.col("header").str.to_lowercase())
-    for profile in load_profiles():
-        source, header = profile.probe.source, profile.probe.header
-        begins = [pl.col("header").str.starts_with(word) for word in (header.value if header else ())]
-        flowing = said.filter(pl.any_horizontal(pl.lit(value=False), *begins))
-        numbers = _among(addresses, source.value) if source else pl.Series(dtype=pl.UInt32)
-        if numbers.len():
-            asking = paths.filter(pl.col("client").is_in(numbers.implode()))
-            if header:
-                # Proxies of that cloud forward clients from the same addresses: their requests say something else.
-                others = pl.col("header").str.starts_with("user-agent:") | pl.col("header").str.starts_with("via:")
-                other = said.filter(others, ~pl.col("flow").is_in(flowing["flow"].implode()))
-                asking = asking.join(_through(asking, flows, other["flow"]).select("path"), "path", how="anti")
-            found.append(_of_policy(asking, profile.probe.policy))
-        if flowing.height:
-            found.append(_of_policy(_through(paths, flows, flowing["flow"]), profile.probe.policy))
-    return pl.concat(found).unique("path", keep="first", maintain_order=True)
+            asking = _asking(pool, pool.probe, paths, addresses, requests, flows)
+            found.append(_of(asking, pool.probe.policy, "source"))
+    headers = requests.select("flow", header=pl.col("headers")).explode("header")
+    headers = headers.with_columns(pl.col("header").str.to_lowercase())
+    marked = _marked(paths, flows, messages, headers, known)
+    saying = pl.concat([paths.clear(), *marked.values()])
+    says = pl.col("header").str.starts_with("user-agent:") | pl.col("header").str.starts_with("via:")
+    clients = _without(_through(paths, flows, headers.filter(says)["flow"]), saying)
+    quiet = _without(paths, _through(paths, flows, requests["flow"])) if requests.height else paths
+    for profile in known.profiles():
+        numbers = _among(addresses, known.networks(profile.probe))
+        if not numbers.len():
+            continue
+        there = pl.col("client").is_in(numbers.implode())
+        # Proxies of that cloud forward clients from the same addresses: their requests say something else.
+        asking = _without(paths.filter(there), clients) if profile.probe.header else paths.filter(there)
+        if profile.mode and profile.mode.value == "proxy":
+            # What says nothing may as well be a client's, in TLS: only its pace tells.
+            own = marked.get(profile.probe.policy, saying.clear()).filter(there)
+            asking = pl.concat([own, _beside(own, quiet.filter(there), clients)])
+        found.append(_of(asking, profile.probe.policy, "source"))
+    for policy, own in marked.items():
+        found.append(_of(own, policy, "request"))
+        near = quiet.join(own.select(_ASKING).unique(), _ASKING, how="semi", maintain_order="left")
+        found.append(_of(_beside(own, near, clients), policy, "request"))
+    sure = pl.concat(found).unique("path", keep="first", maintain_order=True)
+    guessed = shaped(_without(_without(paths, sure), clients), paths, addresses, known.topology)
+    return pl.concat([sure, _of(guessed, known.profile.probe.policy, "shape")])
 
 
-def probe_paths(
-    paths: pl.DataFrame, addresses: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, topology: Topology
-) -> pl.Series:
-    """Numbers of the paths that are probes."""
-    return recognised(paths, addresses, messages, flows, topology)["path"]
+def _marked(
+    paths: pl.DataFrame, flows: pl.DataFrame, messages: pl.DataFrame, headers: pl.DataFrame, known: Known
+) -> dict[Policy, pl.DataFrame]:
+    """Paths that say they are probes, by policy."""
+    found: dict[Policy, list[pl.DataFrame]] = {}
+    for profile in known.profiles():
+        words = profile.probe.header.value if profile.probe.header else ()
+        said = pl.any_horizontal(pl.lit(value=False), *(pl.col("header").str.starts_with(word) for word in words))
+        found.setdefault(profile.probe.policy, []).append(_through(paths, flows, headers.filter(said)["flow"]))
+    # PROXY protocol, sections 2.1 and 2.2: with UNKNOWN or LOCAL the proxy speaks for itself. Clients name themselves.
+    itself = messages.filter(pl.col("kind").is_in(["proxy-v1", "proxy-v2"]), pl.col("src").is_null())
+    named = headers.filter(pl.col("header").str.starts_with("user-agent:"))["flow"]
+    itself = itself.filter(~pl.col("flow").is_in(named.implode()))
+    found.setdefault("generic", []).append(_through(paths, flows, itself["flow"]))
+    told = {policy: pl.concat(parts).unique("path", maintain_order=True) for policy, parts in found.items()}
+    return {policy: own for policy, own in told.items() if own.height}
+
+
+def _beside(marked: pl.DataFrame, quiet: pl.DataFrame, clients: pl.DataFrame) -> pl.DataFrame:
+    """Of paths without a request, those that go with a prober's: refused, unanswered, or in TLS.
+
+    Where clients call from the same address at the same port, only the pace tells theirs from the prober's.
+    """
+    alone = _with_none(quiet.join(marked.select(_ASKING).unique(), _ASKING, how="semi", maintain_order="left"), clients)
+    rest = _without(quiet, alone)
+    even = paced(pl.concat([_without(rest, marked), marked]))
+    return pl.concat([alone, rest.join(even.select("path"), "path", how="semi", maintain_order="left")])
+
+
+def _with_none(paths: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Paths from whom, at their port, none of the others come."""
+    return paths.join(others.select(_ASKING).unique(), _ASKING, how="anti", maintain_order="left")
+
+
+def _without(paths: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    taken = others.select(pl.col("path").cast(paths.schema["path"]))
+    return paths.join(taken, "path", how="anti", maintain_order="left")
 
 
 def _asking(
@@ -87,23 +161,15 @@ def _asking(
 
 def _through(paths: pl.DataFrame, flows: pl.DataFrame, through: pl.Series) -> pl.DataFrame:
     """Paths that have one of these flows."""
+    if not through.len():
+        return paths.clear()
     legs = flows.filter(pl.col("flow").is_in(through.implode())).select(pl.col("leg").cast(pl.UInt64)).unique()
     own = paths.select("path", leg=pl.col("legs")).explode("leg").with_columns(pl.col("leg").cast(pl.UInt64))
     return paths.join(own.join(legs, "leg", how="semi").select("path").unique(), "path", how="semi")
 
 
-def _given(topology: Topology) -> list[tuple[Network, Policy]]:
-    probes = [pool.probe for pool in topology.pools if pool.probe]
-    return [(network, probe.policy) for probe in probes for network in probe.source]
-
-
-def _documented() -> list[tuple[Network, Policy]]:
-    probes = [profile.probe for profile in load_profiles()]
-    return [(network, probe.policy) for probe in probes if probe.source for network in probe.source.value]
-
-
-def _of_policy(paths: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    return paths.select(pl.col("path").cast(pl.UInt64), policy=pl.lit(policy))
+def _of(paths: pl.DataFrame, policy: Policy, by: By) -> pl.DataFrame:
+    return paths.select(pl.col("path").cast(pl.UInt64), policy=pl.lit(policy), by=pl.lit(by))
 
 
 def _among(addresses: pl.DataFrame, networks: Iterable[Network]) -> pl.Series:

@@ -82,14 +82,14 @@ def replay(window: Window) -> tuple[Health, ...]:
 
 
 def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
-    policy = POLICIES[one.policy](one.probe)
+    policy = POLICIES[one.policy](one.thresholds)
     state: State = "unknown"
     before: int | None = None
     for sent, decided, result, how, status in readings.select(
         "sent_ns", "decided_ns", "result", "how", "status"
     ).iter_rows():
         if before is not None and sent - before > _LOST_TOUCH * one.interval_ns:
-            policy = POLICIES[one.policy](one.probe)
+            policy = POLICIES[one.policy](one.thresholds)
             if state != "unknown":
                 state = "unknown"
                 yield Change(before + _LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
@@ -98,7 +98,7 @@ def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
             continue
         if result == "unknown":
             # It may have been either, so what follows starts anew.
-            policy = POLICIES[one.policy](one.probe)
+            policy = POLICIES[one.policy](one.thresholds)
             now: State = "unknown"
         else:
             now = policy.add(result == "good")

@@ -36,7 +36,7 @@ from flowscope.probes.compare import Group, Stretch, called, groups
 from flowscope.probes.policies import FAILS_OPEN
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text, span
-from flowscope.rules.probe_evidence import cite, limited
+from flowscope.rules.probe_evidence import cite, limited, severity
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -102,7 +102,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
         subject["members"] = members
     return Finding(
         rule="all-members-down",
-        severity=SEVERITY,
+        severity=severity(told),
         verdict=verdict,
         title=f"Every member of {name} is down" + (f": {then.replace('-', ' ')}" if then else ""),
         summary=(

@@ -9,7 +9,8 @@ Why it matters
     probes says why. A member that still gets connections is sent clients that it may fail.
 
 Evidence
-    The probes that took it down. The chance that a fair share had missed it in so many new connections is below 1 %.
+    The probes that took it down. The chance that a fair share had missed it in so many new connections is below 1 %
+    (`likely` up to 10 %).
 
 Look-alikes
     Few new connections miss a member by chance. Affinity keeps one client at one member. Established connections go on
@@ -41,6 +42,8 @@ SEVERITY = Severity.WARNING
 
 #: A fair share that misses a member as improbably as this did not miss it by chance.
 _CHANCE = 0.01
+#: With this chance it may have; that its probes failed says more than that.
+_SLIM_CHANCE = 0.1
 #: So many connections to a member that is down are more than a balancer that was late.
 _STRAYS = 3
 
@@ -98,9 +101,11 @@ def _compare(
     served_before = pool.filter(own, pl.col("at_ns") < apart[0][0]).height
     if seen.strays >= _STRAYS:
         return _finding(window, member, port, healths, apart, seen, gets=True, doubts=_stray_doubts(group, known))
-    if seen.chance >= _CHANCE or seen.strays:
+    if seen.chance >= _SLIM_CHANCE or seen.strays:
         return None
     doubts = []
+    if seen.chance >= _CHANCE:
+        doubts.append(f"{seen.others:,} new connections may have missed it by chance ({seen.chance:.0%}).")
     if not served_before:
         doubts.append("It got no connection before, either: it may have been out for another reason.")
         if not any(

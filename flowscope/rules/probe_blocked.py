@@ -46,6 +46,7 @@ from flowscope.rules.probe_evidence import (
     longest_run,
     one_sided,
     served_meanwhile,
+    severity,
     sources,
 )
 from flowscope.rules.probe_places import lost_at
@@ -80,7 +81,7 @@ def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> F
     missing = sum(stop.missing for stop in ended)
     return Finding(
         rule="probe-blocked",
-        severity=SEVERITY,
+        severity=severity(healths),
         verdict=Verdict.UNDECIDED,
         title=f"Probes of {called} on port {port} stop arriving",
         summary=f"{asking} goes on probing others, and {missing:,} probes of {endpoint} that were due did not arrive.",
@@ -130,7 +131,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     host = window.address(member)
     return Finding(
         rule="probe-blocked",
-        severity=SEVERITY,
+        severity=severity(healths),
         verdict=verdict,
         title=f"Probes of {called} on port {port} " + ("get no answer" if where == "unknown" else "are blocked"),
         summary=summary,

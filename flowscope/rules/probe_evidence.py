@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from flowscope.findings import Verdict
+from flowscope.findings import Severity, Verdict
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text
 from flowscope.rules.evidence import Proof, prove
@@ -38,13 +38,24 @@ def cite(window: Window, failed: pl.DataFrame, *, examples: int = 3) -> Proof:
 
 def limited(verdict: Verdict, healths: Sequence[Health], caveats: list[str]) -> Verdict:
     """The verdict, no surer than what is known of the prober and how long it was watched allows."""
-    if not any(health.series.by_source for health in healths):
-        caveats.append("Only its request says that this is a prober: a client can send the same.")
+    known = {health.series.by for health in healths}
+    if "source" not in known:
+        caveats.append(
+            "Only its request says that this is a prober: a client can send the same."
+            if "request" in known
+            else "Only its even pace says that this is a prober: a monitor polls in the same way. A topology with "
+            "the probe's source would tell."
+        )
         verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
     if max(health.sent for health in healths) < ENOUGH_PROBES:
         caveats.append("The capture is shorter than three probe intervals.")
         verdict = Verdict.UNDECIDED
     return verdict
+
+
+def severity(healths: Sequence[Health]) -> Severity:
+    """An error, unless nothing but its pace says that this is a prober: a monitor takes nobody out of a pool."""
+    return Severity.WARNING if {health.series.by for health in healths} == {"shape"} else Severity.ERROR
 
 
 def longest_run(healths: Sequence[Health], hows: Sequence[str]) -> int:

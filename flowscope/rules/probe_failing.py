@@ -41,6 +41,7 @@ from flowscope.rules.probe_evidence import (
     limited,
     longest_run,
     served_meanwhile,
+    severity,
     sources,
 )
 from flowscope.window import Window
@@ -94,7 +95,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         facts["latency_ms"] = round(float(str(late)) / 1e6, 3)
     return Finding(
         rule="probe-failing",
-        severity=SEVERITY,
+        severity=severity(healths),
         verdict=verdict,
         title=f"Probes of {called} on port {port} fail: {_TITLES[how].format(status=status)}",
         summary=summary,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 
 from flowscope.nat.topology import Topology
+from flowscope.window import Window
 from tests.traffic import addresses, capture, flows, legs, paths, point
 
 T0 = 1_767_225_600_000_000_000
 MESSAGES = {
     "flow": pl.UInt64, "half": pl.UInt8, "kind": pl.String, "headers": pl.List(pl.String), "target": pl.String,
+    "src": pl.String,
 }  # fmt: skip
 
 End = tuple[str, int]
@@ -79,9 +80,9 @@ class Seen:
         usual = {
             "captures": [capture()], "points": [point()], "places": {}, "addresses": texts, "flows": table,
             "legs": legs(*self.legs), "paths": paths(*self.paths), "messages": pl.DataFrame(self.messages, MESSAGES),
-            "topology": topology or Topology(), "probes": paths(),
+            "topology": topology or Topology(), "events": pl.DataFrame(), "point_table": pl.DataFrame(),
         }  # fmt: skip
-        return SimpleNamespace(**{**usual, **parts})
+        return Window(**{**usual, **parts})
 
     def _number(self, text: str) -> int:
         if text not in self.texts:

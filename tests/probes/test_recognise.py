@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from flowscope.nat.topology import Member, Pool, Probe, Topology
-from flowscope.probes.recognise import probe_paths, recognised
+from flowscope.probes.recognise import Known, recognised
 from tests.traffic import flows, paths
 
 TEXTS = ("168.63.129.16", "10.0.0.4", "35.191.3.4", "2600:2d00:1:b029::7", "198.51.100.7", "192.0.2.9")
-MESSAGES = {"flow": pl.UInt64, "kind": pl.String, "headers": pl.List(pl.String)}
+MESSAGES = {"flow": pl.UInt64, "kind": pl.String, "headers": pl.List(pl.String), "src": pl.String}
 
 
 def addresses() -> pl.DataFrame:
@@ -34,8 +34,9 @@ def policies(
 ) -> dict[int, str]:
     rows = [{"flow": at, "kind": "http-request", "headers": lines} for at, lines in (headers or {}).items()]
     seen = flows(*({} for _ in range(table.height))).with_columns(leg=pl.col("flow").cast(pl.UInt32))
-    found = recognised(table, addresses(), pl.DataFrame(rows, schema=MESSAGES), seen, topology or Topology())
-    return dict(found.iter_rows())
+    known = Known(topology or Topology())
+    found = recognised(table, addresses(), pl.DataFrame(rows, schema=MESSAGES), seen, known)
+    return dict(found.select("path", "policy").iter_rows())
 
 
 def test_documented_sources() -> None:
@@ -80,6 +81,6 @@ def test_a_proxys_own_calls_from_the_probers_address_are_no_probes() -> None:
 def test_nothing_recognised_is_an_empty_series() -> None:
     none = pl.DataFrame(schema=MESSAGES)
     table = calls((4, 1))
-    found = probe_paths(table, addresses(), none, flows({}).with_columns(leg=pl.lit(0, pl.UInt32)), Topology())
-    assert found.to_list() == []
-    assert table.filter(pl.col("path").is_in(found.implode())).height == 0
+    found = recognised(table, addresses(), none, flows({}).with_columns(leg=pl.lit(0, pl.UInt32)), Known())
+    assert found["path"].to_list() == []
+    assert table.filter(pl.col("path").is_in(found["path"].implode())).height == 0
