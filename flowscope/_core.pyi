@@ -75,6 +75,14 @@ class Engine:
     def close(self, capture: int) -> CaptureSummary:
         """Ends a capture: a record that is still incomplete becomes a ``truncated-tail`` issue."""
 
+    def summary(self, capture: int) -> CaptureSummary:
+        """What an open capture has turned out to be so far."""
+
+    def forget(self, closed_ns: int, silent_ns: int) -> int:
+        """Forgets flows that were drained and will hardly change: closed ones without a packet since ``closed_ns``, all
+        others since ``silent_ns``. A later packet of the same tuple starts a flow with a new number. Returns how many
+        flows are left."""
+
     def drain(self) -> Tables:
         """Rows of flows that changed since the last drain, and the events, messages and issues since then."""
 

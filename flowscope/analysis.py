@@ -158,6 +158,7 @@ def follow(
     paths = with_paths(flows, legs, all_joins(joins, proxied), events, addresses, known).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
+    ends = dict(point_table.select("point", "until_ns").iter_rows())
     window = Window(
         captures=captures,
         points=points,
@@ -168,7 +169,7 @@ def follow(
         addresses=addresses,
         legs=legs,
         paths=paths,
-        places=places(flows, points, addresses, known),
+        places=places(flows, points, addresses, known, clocks.corrected_ns(ends)),
         topology=known,
         profile=profile or UNTOLD,
     )

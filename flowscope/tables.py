@@ -165,6 +165,8 @@ POINTS: dict[str, str] = {
     "truncated_length": "bytes that were kept of it",
     "first_ns": "time of the first frame",
     "last_ns": "time of the last frame",
+    "until_ns": "until when it was captured: the last frame, or the end that the file states (pcapng statistics)",
+    "dropped": "frames that the kernel or the capturing program lost, as the files say",
 }
 
 LEGS: dict[str, str] = {

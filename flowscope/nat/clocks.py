@@ -7,7 +7,7 @@ pairs carries them to the reference, the point with the most flows.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -55,6 +55,13 @@ class Clocks:
         """Columns ``point`` and ``island``."""
         rows = [(clock.point, clock.island) for clock in self.by_point.values()]
         return pl.DataFrame(rows, schema={"point": pl.UInt32, "island": pl.Int64}, orient="row")
+
+    def corrected_ns(self, times: Mapping[int, int]) -> dict[int, int]:
+        """A time of each point, on the reference clock."""
+        return {
+            point: _at(clock.hops, time_ns) if (clock := self.by_point.get(point)) else time_ns
+            for point, time_ns in times.items()
+        }
 
     def correct(self, table: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
         """Adds ``name``: the time in ``column`` on the reference clock. The table needs a ``point`` column."""

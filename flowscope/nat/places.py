@@ -7,7 +7,7 @@ tell the host from the wire next to it, so such a place is not sure. Names of fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,12 +31,17 @@ class Place:
     sure: bool
     """False when the point may as well be on the wire next to the host."""
     first_ns: int
-    """When the point was provably alive: its first and last packet, on the reference clock."""
+    """From when the point was provably captured: its first packet, on the reference clock."""
     last_ns: int
+    """Until when: its last packet, or the end of its capture where that is known."""
 
 
 def places(
-    flows: pl.DataFrame, points: Sequence[Point], addresses: pl.DataFrame, topology: Topology
+    flows: pl.DataFrame,
+    points: Sequence[Point],
+    addresses: pl.DataFrame,
+    topology: Topology,
+    until_ns: Mapping[int, int] | None = None,
 ) -> dict[int, Place]:
     """The place of every point that has flows, by point number.
 
@@ -45,6 +50,7 @@ def places(
         points: as named by :func:`flowscope.capture.points.name_points`; their ``node`` wins over what is inferred.
         addresses: the core's address table.
         topology: resolves the names of nodes.
+        until_ns: until when each point was captured, on the reference clock; without it until its last packet.
     """
     alive = flows.group_by("point").agg(pl.col("at_ns").min(), (pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns")).max().alias("end"))  # fmt: skip # noqa: E501
     seen = _endpoints(flows)
@@ -58,7 +64,7 @@ def places(
             cooked = ((here["sent_types"] | here["got_types"]) != 0).any()
             hosts = _by_packet_types(here) if cooked else _by_ttl(here)
             sure = cooked and bool(hosts)
-        found[point] = Place(point, hosts, sure, first, last)
+        found[point] = Place(point, hosts, sure, first, max(last, (until_ns or {}).get(point, last)))
     return found
 
 

@@ -76,7 +76,7 @@ def _hung(window: Window) -> pl.DataFrame:
     )
     if not stuck.height:
         return window.judgeable.head(0)
-    ends = window.point_table.select(pl.col("point").cast(pl.UInt32), point_end="last_ns")
+    ends = window.point_table.select(pl.col("point").cast(pl.UInt32), point_end="until_ns")
     waits = (
         stuck.with_columns(pl.col("point").cast(pl.UInt32))
         .join(ends, "point")

@@ -17,7 +17,7 @@ CLIENT, MEMBER = "198.51.100.7", "10.1.0.4"
 
 def hosts(wire: Wire, folder: Path, topology: str | None = None) -> dict[str, tuple[set[str], bool]]:
     analysis = analyze(wire.write(folder), topology=topology)
-    found = places(analysis.flows, analysis.points, analysis.addresses, analysis.topology)
+    found = places(analysis.flows, analysis.points, analysis.addresses, analysis.topology, {})
     texts = analysis.addresses["text"]
     names = {point.number: point.name for point in analysis.points}
     return {names[at]: ({texts[one] for one in place.hosts}, place.sure) for at, place in found.items()}

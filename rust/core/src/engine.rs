@@ -11,6 +11,9 @@ use crate::table::flows::Look;
 use crate::table::points::{Point, Truncated};
 use crate::table::{Tables, addresses, events, flows, issues, messages, points};
 
+/// Frames of the last moment may have waited in a buffer of the kernel when capturing was ended.
+const UNDELIVERED_NS: i64 = 1_000_000_000;
+
 /// What an engine is asked to do.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -137,22 +140,21 @@ impl Engine {
         }
         progress.issues.absorb(issues);
         progress.issues.absorb(late);
-        let rows = progress.issues.take();
-        self.issues.extend(rows.iter().cloned());
-        let mut points: Vec<u32> = progress.points.iter().flatten().copied().collect();
-        points.sort_unstable();
-        points.dedup();
-        Some(Summary {
-            format: reader.format(),
-            compression: open.decompressor.name(),
-            frames: progress.frames,
-            bytes: progress.bytes,
-            first_ns: progress.first_ns,
-            last_ns: progress.last_ns,
-            points,
-            error: reader.error(),
-            issues: rows,
-        })
+        sink.end_of_capture(reader.interfaces(), progress);
+        let summary = open.summary();
+        self.issues.extend(summary.issues.iter().cloned());
+        Some(summary)
+    }
+
+    /// What an open capture has turned out to be so far. None when it was closed.
+    pub fn summary(&self, capture: u32) -> Option<Summary> {
+        self.captures.get(capture as usize)?.as_ref().map(Capture::summary)
+    }
+
+    /// Forgets flows that were drained and will hardly change: closed ones without a packet since `closed_ns`, all others
+    /// since `silent_ns`. A later packet of the same tuple starts a flow with a new number. Returns how many are left.
+    pub fn forget(&mut self, closed_ns: i64, silent_ns: i64) -> usize {
+        self.sink.tracker.forget(closed_ns, silent_ns)
     }
 
     /// Rows of flows that changed since the last drain, and the events, messages and issues since then.
@@ -191,7 +193,43 @@ impl Engine {
     }
 }
 
+impl Capture {
+    fn summary(&self) -> Summary {
+        let progress = &self.progress;
+        let mut points: Vec<u32> = progress.points.iter().flatten().copied().collect();
+        points.sort_unstable();
+        points.dedup();
+        Summary {
+            format: self.reader.format(),
+            compression: self.decompressor.name(),
+            frames: progress.frames,
+            bytes: progress.bytes,
+            first_ns: progress.first_ns,
+            last_ns: progress.last_ns,
+            points,
+            error: self.reader.error(),
+            issues: progress.issues.rows().to_vec(),
+        }
+    }
+}
+
 impl Sink {
+    /// Notes until when each interface was captured, and what was lost there.
+    fn end_of_capture(&mut self, interfaces: &[Interface], progress: &mut Progress) {
+        for (index, interface) in interfaces.iter().enumerate() {
+            if interface.dropped > 0 {
+                let name = interface.name.as_deref().unwrap_or("the interface");
+                progress.issues.add("dropped-frames", progress.number, 0, 0, || {
+                    format!("{} frames were lost at {name} while this was captured", interface.dropped)
+                });
+            }
+            let Some(point) = progress.points.get(index).copied().flatten() else { continue };
+            let point = &mut self.points[point as usize];
+            point.dropped += interface.dropped;
+            point.until_ns = point.until_ns.max(interface.until_ns.unwrap_or(i64::MIN).saturating_sub(UNDELIVERED_NS));
+        }
+    }
+
     /// Takes one frame; false when the capture has given enough.
     fn frame(&mut self, frame: &Frame<'_>, interfaces: &[Interface], progress: &mut Progress) -> bool {
         progress.frames += 1;
@@ -276,6 +314,8 @@ impl Sink {
                 first_truncated: None,
                 first_ns: frame.time_ns,
                 last_ns: frame.time_ns,
+                until_ns: frame.time_ns,
+                dropped: 0,
             });
             self.points.len() - 1
         });

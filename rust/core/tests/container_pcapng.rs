@@ -46,6 +46,19 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn statistics(self, interface: u32, ended: u64, options: &[(u16, u64)]) -> Vec<u8> {
+        let mut body = [self.u32(interface), self.u32(0), self.u32(0)].concat();
+        body.extend_from_slice(&[self.u16(3), self.u16(8)].concat());
+        body.extend_from_slice(&[self.u32((ended >> 32) as u32), self.u32(ended as u32)].concat());
+        for &(code, value) in options {
+            let value = if self.big { value.to_be_bytes() } else { value.to_le_bytes() };
+            body.extend_from_slice(&[&self.u16(code)[..], &self.u16(8), &value].concat());
+        }
+        self.block(5, &body)
+    }
+}
+
 struct Seen {
     number: u64,
     time_ns: i64,
@@ -162,4 +175,23 @@ fn a_long_block_needs_no_memory_and_its_absence_is_said() {
     file.extend_from_slice(&[writer.u32(0x1234), writer.u32(100_000_000)].concat());
     file.extend_from_slice(&[0; 50]);
     assert_eq!(read(&file).2, ["truncated-tail"]);
+}
+
+#[test]
+fn statistics_tell_the_end_of_the_capture_and_what_was_lost() {
+    for writer in BOTH {
+        let file = [
+            writer.section(),
+            writer.interface(1, 0, &[(9, &[9])]),
+            writer.interface(1, 0, &[(9, &[6])]),
+            writer.enhanced(0, 5, 4, b"abcd"),
+            writer.statistics(1, 7_000_000, &[(4, 10), (5, 3), (7, 4)]),
+            writer.statistics(9, 7_000_000, &[(5, 3)]),
+        ]
+        .concat();
+        let (seen, interfaces, issues) = read(&file);
+        assert_eq!((seen.len(), issues.len()), (1, 0));
+        assert_eq!((interfaces[0].until_ns, interfaces[0].dropped), (None, 0));
+        assert_eq!((interfaces[1].until_ns, interfaces[1].dropped), (Some(7_000_000_000), 7));
+    }
 }

@@ -155,3 +155,26 @@ fn what_is_no_capture_is_refused_with_a_reason() {
         assert!(engine.close(capture).is_none(), "closed is closed");
     }
 }
+
+#[test]
+fn forgotten_flows_start_anew_and_the_others_go_on() {
+    let bytes = sample("hairpin/be1.pcap");
+    let whole = read(std::iter::once(bytes.clone()));
+    let mut engine = Engine::new(Settings::default());
+    let capture = engine.open(0);
+    let half = bytes.len() / 2;
+    engine.feed(capture, &bytes[..half]);
+    let known = engine.drain().flows.num_rows();
+    assert_eq!(engine.summary(capture).map(|summary| summary.format), Some(Some("pcap")));
+    assert_eq!(engine.forget(i64::MIN, i64::MIN), known, "nothing is that old");
+    let left = engine.forget(i64::MAX, i64::MIN);
+    assert!(left < known, "closed flows go, open ones stay");
+    engine.feed(capture, &bytes[half..]);
+    engine.close(capture);
+    let rest = engine.finish().flows;
+    let numbers = column(&rest, "flow").as_primitive::<UInt64Type>().values().to_vec();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "rows keep their order");
+    let started = numbers.iter().filter(|&&number| number >= known as u64).count();
+    // What the first half closed has no later packets here, so both ways count the same connections.
+    assert_eq!(known + started, whole.flows.num_rows());
+}

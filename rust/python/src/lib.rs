@@ -62,27 +62,18 @@ impl Engine {
         let summary = py
             .detach(|| guarded(|| inner.close(capture)))?
             .ok_or_else(|| CoreError::new_err(format!("capture {capture} is not open")))?;
-        let row = PyDict::new(py);
-        row.set_item("format", summary.format)?;
-        row.set_item("compression", summary.compression)?;
-        row.set_item("frames", summary.frames)?;
-        row.set_item("bytes", summary.bytes)?;
-        row.set_item("first_ns", summary.first_ns)?;
-        row.set_item("last_ns", summary.last_ns)?;
-        row.set_item("points", summary.points)?;
-        row.set_item("error", summary.error)?;
-        let issues = PyList::empty(py);
-        for issue in summary.issues {
-            let entry = PyDict::new(py);
-            entry.set_item("kind", issue.kind)?;
-            entry.set_item("frame", issue.frame)?;
-            entry.set_item("offset", issue.offset)?;
-            entry.set_item("detail", issue.detail)?;
-            entry.set_item("count", issue.count)?;
-            issues.append(entry)?;
-        }
-        row.set_item("issues", issues)?;
-        Ok(row)
+        summary_row(py, summary)
+    }
+
+    fn summary<'py>(&self, py: Python<'py>, capture: u32) -> PyResult<Bound<'py, PyDict>> {
+        let summary = guarded(|| self.inner.summary(capture))?
+            .ok_or_else(|| CoreError::new_err(format!("capture {capture} is not open")))?;
+        summary_row(py, summary)
+    }
+
+    fn forget(&mut self, py: Python<'_>, closed_ns: i64, silent_ns: i64) -> PyResult<usize> {
+        let inner = &mut self.inner;
+        py.detach(|| guarded(|| inner.forget(closed_ns, silent_ns)))
     }
 
     fn drain(&mut self, py: Python<'_>) -> PyResult<Tables> {
@@ -96,6 +87,31 @@ impl Engine {
         let tables = py.detach(|| guarded(|| inner.finish()))?;
         Tables::new(py, tables)
     }
+}
+
+/// A summary as the dictionary `CaptureSummary`.
+fn summary_row<'py>(py: Python<'py>, summary: engine::Summary) -> PyResult<Bound<'py, PyDict>> {
+    let row = PyDict::new(py);
+    row.set_item("format", summary.format)?;
+    row.set_item("compression", summary.compression)?;
+    row.set_item("frames", summary.frames)?;
+    row.set_item("bytes", summary.bytes)?;
+    row.set_item("first_ns", summary.first_ns)?;
+    row.set_item("last_ns", summary.last_ns)?;
+    row.set_item("points", summary.points)?;
+    row.set_item("error", summary.error)?;
+    let issues = PyList::empty(py);
+    for issue in summary.issues {
+        let entry = PyDict::new(py);
+        entry.set_item("kind", issue.kind)?;
+        entry.set_item("frame", issue.frame)?;
+        entry.set_item("offset", issue.offset)?;
+        entry.set_item("detail", issue.detail)?;
+        entry.set_item("count", issue.count)?;
+        issues.append(entry)?;
+    }
+    row.set_item("issues", issues)?;
+    Ok(row)
 }
 
 #[pymodule]

@@ -28,10 +28,14 @@ pub struct Frame<'a> {
 }
 
 /// An interface that a capture file describes; a pcap file has one, without a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Interface {
     pub name: Option<String>,
     pub link_type: u16,
     /// 0 when the file sets no limit.
     pub snap_length: u32,
+    /// When capturing ended there, as the file says.
+    pub until_ns: Option<i64>,
+    /// Frames that were lost there, as the file says.
+    pub dropped: u64,
 }

@@ -64,7 +64,7 @@ impl Pcap {
             link_type,
             longest: snap_length.clamp(USUAL_LONGEST_FRAME, LONGEST_FRAME),
         };
-        Ok((parser, Interface { name: None, link_type, snap_length }))
+        Ok((parser, Interface { link_type, snap_length, ..Interface::default() }))
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::Interface;
 use super::byte_order::ByteOrder;
-use super::pcapng_option::{Clock, interface_options};
+use super::pcapng_option::{Clock, interface_options, statistics_options};
 use super::step::{LONGEST_FRAME, Log, Step};
 
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -13,6 +13,7 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 /// The obsolete Packet Block, which still turns up in old files.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
 /// Type, length, and length again at the end.
@@ -60,8 +61,11 @@ impl Pcapng {
         if !(SHORTEST_BLOCK..=LONGEST_BLOCK).contains(&length) {
             return Step::Damaged(format!("a block of type {kind:#x} claims to be {length} bytes long"));
         }
-        let known = matches!(kind, SECTION_HEADER | INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | ENHANCED_PACKET);
-        if self.doubtful && !known && !matches!(kind, 4 | 5 | 9 | 10 | 0xbad | 0x4000_0bad) {
+        let known = matches!(
+            kind,
+            SECTION_HEADER | INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | INTERFACE_STATISTICS | ENHANCED_PACKET
+        );
+        if self.doubtful && !known && !matches!(kind, 4 | 9 | 10 | 0xbad | 0x4000_0bad) {
             return Step::Damaged(format!("no block starts here: {kind:#x} is no known block type"));
         }
         let odd = !length.is_multiple_of(4);
@@ -89,6 +93,7 @@ impl Pcapng {
             SECTION_HEADER => self.section(body, size, interfaces),
             INTERFACE_DESCRIPTION => self.interface(body, size, interfaces),
             ENHANCED_PACKET => self.enhanced_packet(body, size, interfaces, log),
+            INTERFACE_STATISTICS => self.statistics(body, size, interfaces),
             PACKET => self.packet(body, size, interfaces, log),
             _ => self.simple_packet(body, size, interfaces, log),
         }
@@ -112,8 +117,22 @@ impl Pcapng {
         };
         let (name, clock) = interface_options(self.order, options);
         let link_type = self.order.u16([l0, l1]);
-        interfaces.push(Interface { name, link_type, snap_length: self.order.u32([s0, s1, s2, s3]) });
+        let snap_length = self.order.u32([s0, s1, s2, s3]);
+        interfaces.push(Interface { name, link_type, snap_length, ..Interface::default() });
         self.clocks.push(clock);
+        Step::Skip { size: size as u64 }
+    }
+
+    /// What the capturing program says of an interface: until when it captured, and what it lost.
+    fn statistics<'a>(&self, body: &[u8], size: usize, interfaces: &mut [Interface]) -> Step<'a> {
+        if let Some((&[i0, i1, i2, i3, _, _, _, _, _, _, _, _], options)) = body.split_first_chunk() {
+            let index = self.section_start.saturating_add(self.order.u32([i0, i1, i2, i3]) as usize);
+            if let (Some(interface), Some(clock)) = (interfaces.get_mut(index), self.clocks.get(index)) {
+                let told = statistics_options(self.order, options, clock);
+                interface.until_ns = interface.until_ns.max(told.until_ns);
+                interface.dropped = interface.dropped.max(told.dropped);
+            }
+        }
         Step::Skip { size: size as u64 }
     }
 

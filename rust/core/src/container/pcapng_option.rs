@@ -1,4 +1,5 @@
-//! Options of a pcapng interface: name and time resolution (draft-ietf-opsawg-pcapng, section 4.2).
+//! Options of a pcapng interface: name, time resolution, and what was lost there (draft-ietf-opsawg-pcapng, sections
+//! 4.2 and 4.6).
 
 use super::byte_order::ByteOrder;
 
@@ -6,6 +7,9 @@ const END: u16 = 0;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
+const ISB_ENDTIME: u16 = 3;
+const ISB_IFDROP: u16 = 5;
+const ISB_OSDROP: u16 = 7;
 
 /// How the 64-bit timestamps of an interface become nanoseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,37 @@ pub(super) fn interface_options(order: ByteOrder, mut options: &[u8]) -> (Option
         options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     (name, clock)
+}
+
+/// What an interface statistics block tells.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Statistics {
+    /// When capturing ended.
+    pub(super) until_ns: Option<i64>,
+    /// Frames lost by the interface, the kernel or the program.
+    pub(super) dropped: u64,
+}
+
+/// End of capture and lost frames; a damaged option ends the list.
+pub(super) fn statistics_options(order: ByteOrder, mut options: &[u8], clock: &Clock) -> Statistics {
+    let mut told = Statistics::default();
+    while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk() {
+        let length = usize::from(order.u16([l0, l1]));
+        let Some(value) = rest.get(..length) else { break };
+        match (order.u16([c0, c1]), value.first_chunk()) {
+            (END, _) => break,
+            (ISB_ENDTIME, Some(&[h0, h1, h2, h3, t0, t1, t2, t3])) => {
+                let ticks = u64::from(order.u32([h0, h1, h2, h3])) << 32 | u64::from(order.u32([t0, t1, t2, t3]));
+                told.until_ns = Some(clock.time_ns(ticks));
+            }
+            (ISB_IFDROP | ISB_OSDROP, Some(count)) => {
+                told.dropped = told.dropped.saturating_add(u64::try_from(order.i64(*count)).unwrap_or(0));
+            }
+            _ => {}
+        }
+        options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    told
 }
 
 #[cfg(test)]

@@ -42,7 +42,10 @@ pub struct Tracker {
     newest: HashTable<Slot>,
     hasher: foldhash::fast::RandomState,
     blocks: Vec<Vec<Flow>>,
+    /// Flows in the blocks.
     count: usize,
+    /// Flows that ever were; the number of the next one.
+    started: u32,
     pub addresses: Addresses,
     pub events: EventLog,
     pub messages: Vec<FlowMessage>,
@@ -74,6 +77,7 @@ impl Tracker {
             hasher: foldhash::fast::RandomState::default(),
             blocks: Vec::new(),
             count: 0,
+            started: 0,
             addresses: Addresses::default(),
             events: EventLog::default(),
             messages: Vec::new(),
@@ -136,13 +140,49 @@ impl Tracker {
             let slot = Slot { hash, flow: self.count as u32 };
             self.newest.insert_unique(hash, slot, |slot| slot.hash);
         }
+        let flow = Flow::new(self.started, key, upward, packet, at);
+        self.started = self.started.wrapping_add(1);
+        self.keep(flow)
+    }
+
+    /// Puts a flow behind the others; returns where it is.
+    fn keep(&mut self, flow: Flow) -> usize {
         let index = self.count;
         if index.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
-        self.blocks[index / BLOCK].push(Flow::new(index as u32, key, upward, packet, at));
+        self.blocks[index / BLOCK].push(flow);
         self.count += 1;
         index
+    }
+
+    /// Drops unchanged flows: closed ones without a packet since `closed_ns`, others since `silent_ns`; returns how many
+    /// are left. Those that stay move together, in order, and are looked up anew.
+    pub fn forget(&mut self, closed_ns: i64, silent_ns: i64) -> usize {
+        let old = std::mem::take(&mut self.blocks);
+        self.newest = HashTable::new();
+        self.count = 0;
+        for mut flow in old.into_iter().flatten() {
+            let last_ns = flow.half(0).last_ns.max(flow.half(1).last_ns);
+            let closed = flow.history.closed();
+            if !flow.changed && last_ns < if closed { closed_ns } else { silent_ns } {
+                flow.conversation.end(u64::from(flow.number), closed, &mut self.messages);
+                continue;
+            }
+            let (key, hash) = (flow.key, self.hasher.hash_one(flow.key));
+            let index = self.keep(flow);
+            let blocks = &self.blocks;
+            let found = self.newest.find_mut(hash, |slot| {
+                slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
+            });
+            match found {
+                Some(slot) => slot.flow = index as u32,
+                None => {
+                    self.newest.insert_unique(hash, Slot { hash, flow: index as u32 }, |slot| slot.hash);
+                }
+            }
+        }
+        self.count
     }
 
     /// Ties an ICMP error to the flow whose packet it quotes, at the same point.

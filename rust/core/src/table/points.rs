@@ -20,6 +20,10 @@ pub struct Point {
     pub first_truncated: Option<Truncated>,
     pub first_ns: i64,
     pub last_ns: i64,
+    /// Until when it was captured: the last frame, or the end that the file states.
+    pub until_ns: i64,
+    /// Frames lost, as its files say.
+    pub dropped: u64,
 }
 
 /// A frame that the snap length cut.
@@ -50,5 +54,7 @@ pub fn table(points: &[Point]) -> RecordBatch {
     columns.nullable::<UInt32Type>("truncated_length", |row| row.1.first_truncated.map(|cut| cut.captured));
     columns.plain::<Int64Type>("first_ns", |row| row.1.first_ns);
     columns.plain::<Int64Type>("last_ns", |row| row.1.last_ns);
+    columns.plain::<Int64Type>("until_ns", |row| row.1.until_ns.max(row.1.last_ns));
+    columns.plain::<UInt64Type>("dropped", |row| row.1.dropped);
     columns.table(&rows)
 }
