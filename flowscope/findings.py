@@ -92,11 +92,13 @@ class Finding:
     references: tuple[str, ...] = ()
     id: str = ""
     """``F1``, ``F2``, ...; set when the report is ordered."""
+    lasting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What the key says in place of a subject that is a number of one run (``path``): the same in every run."""
 
     @property
     def key(self) -> str:
         """Rule and subject: the same in every run, in live updates and when files come in another order."""
         parts = [self.rule]
-        for name, value in self.subject.items():
+        for name, value in {**self.subject, **self.lasting}.items():
             parts.append(f"{name}={value if isinstance(value, str) else ','.join(value)}")
         return " ".join(parts)

@@ -138,6 +138,8 @@ def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: i
         title=f"Large segments {way} vanish",
         summary=summary.strip(),
         subject={"path": str(int(paths["path"][0]))},
+        # The number of a path is another one in another run; its service and direction are not.
+        lasting={"path": f"{'to' if half == 0 else 'from'}-{where}"},
         count=paths.height,
         evidence=proof.evidence,
         flows=proof.flows,

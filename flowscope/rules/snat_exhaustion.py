@@ -57,6 +57,8 @@ SEVERITY = Severity.ERROR
 _BLOCK = 8
 #: Connections, or SYNs of one, that a capture does not lose by chance on one side only.
 _ENOUGH = 3
+#: From this share on the last ports may be in use and not captured, or not found: Linux tries a limited number.
+_NEARLY = 0.9
 _SECOND_NS = 1_000_000_000
 _WORKED = ("established", "reset", "idle-closed")
 
@@ -70,19 +72,34 @@ def judge(window: Window) -> Iterator[Finding]:
     for _, pools in short.group_by(*KEY, maintain_order=True):
         exhausted = []
         for pool in pools.sort("refused", "pool", descending=[True, False]).iter_rows(named=True):
-            stuck, assumed = _stuck(use.refusals.filter(pl.col("pool") == pool["pool"]), pool)
-            if stuck.height and (pool["ports_known"] or _is_block(pool)) and _worked_before(window, pool, stuck):
-                exhausted.append((pool, stuck, assumed))
+            stuck, doubt = _stuck(use.refusals.filter(pl.col("pool") == pool["pool"]), pool)
+            known = bool(pool["ports_known"] or _is_block(pool))
+            if not stuck.height or not known or not _worked_before(window, pool, stuck):
+                continue
+            if doubt != _SHORT or (pool["both"] and _many(stuck) and _worked_elsewhere(window, pool, stuck)):
+                exhausted.append((pool, stuck, doubt))
         if exhausted:
             yield _exhausted(window, exhausted)
 
 
-def _stuck(refused: pl.DataFrame, pool: dict[str, Any]) -> tuple[pl.DataFrame, bool]:
-    """Connections that failed while all ports were in use; True when that takes a hold that is not known."""
+#: What has to be taken for granted: that closed connections keep their ports, or that some ports were not captured.
+_HELD, _SHORT = "held", "short"
+
+
+def _stuck(refused: pl.DataFrame, pool: dict[str, Any]) -> tuple[pl.DataFrame, str | None]:
+    """Connections that failed while all ports were in use, and what that takes for granted."""
     full = refused.filter(pl.col("level") >= pool["ports_available"])
-    if full.height or pool["hold_known"]:
-        return full, False
-    return refused.filter(pl.col("level_held") >= pool["ports_available"]), True
+    if full.height:
+        return full, None
+    held = refused.filter(pl.col("level_held") >= pool["ports_available"])
+    if held.height and not pool["hold_known"]:
+        return held, _HELD
+    return refused.filter(pl.col("level") >= _NEARLY * pool["ports_available"]), _SHORT
+
+
+def _many(stuck: pl.DataFrame) -> bool:
+    """True when loss on one side does not explain them: several connections, each tried several times."""
+    return stuck.filter(pl.col("tries") >= _ENOUGH).height >= _ENOUGH
 
 
 def _worked_before(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
@@ -110,11 +127,11 @@ def _is_block(pool: dict[str, Any]) -> bool:
     return bool(pool["ports_seen"] >= _BLOCK and pool["ports_seen"] == pool["ports_available"] == width)
 
 
-def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFrame, bool]]) -> Finding:
-    pool, worst, assumed = exhausted[0]
+def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFrame, str | None]]) -> Finding:
+    pool, worst, doubt = exhausted[0]
     stuck = pl.concat([one for _, one, _ in exhausted])
     before, elsewhere = _worked_before(window, pool, worst), _worked_elsewhere(window, pool, worst)
-    caveats = _caveats(window, pool, stuck, assumed, elsewhere)
+    caveats = _caveats(window, pool, stuck, doubt, elsewhere)
     paths = paths_of(window, stuck["path"])
     proof = prove(window, paths, ("syn",), lambda event: _note(window, event))
     where, address = destination(window, pool), snat_address(window, pool)
@@ -131,8 +148,8 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
         title=f"SNAT ports of {address}{whose} towards {where} are exhausted",
         summary=(
             f"{stuck.height:,} connections to {where} got no port: their SYNs reached the translator and none left "
-            f"it, while {pool['peak'] if not assumed else pool['ports_available']:,} of {pool['ports_available']:,} "
-            f"ports{kind} were in use{' or held after a close' if assumed else ''}. {contrast}. "
+            f"it, while {pool['ports_available'] if doubt == _HELD else pool['peak']:,} of {pool['ports_available']:,} "
+            f"ports{kind} were in use{' or held after a close' if doubt == _HELD else ''}. {contrast}. "
             f"{pool['ports_needed']:,} ports would have sufficed; {pool['ports_available']:,} sustain about "
             f"{sustainable(pool)}. "
             f"Most ports are used by {top_members(window, pool)}."
@@ -169,12 +186,18 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
     )
 
 
-def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, assumed: bool, elsewhere: int) -> list[str]:
+def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: str | None, elsewhere: int) -> list[str]:
     """What else it could be, as far as the captures cannot exclude it."""
     if not pool["both"]:
         return ["Only the inside of the translator was captured: a server that stopped answering looks the same."]
     caveats = []
-    if assumed:
+    if doubt == _SHORT:
+        caveats.append(
+            f"Only {pool['peak']:,} of {pool['ports_available']:,} ports were seen in use: the others may have been "
+            "lost to the capture, or the translator gave up its search for a free one; a limit on connections looks "
+            "the same."
+        )
+    if doubt == _HELD:
         caveats.append(
             "How long a port is held after a close is not known; it was counted as held for 240 s. Set fin_hold_s and "
             "rst_hold_s in the topology."

@@ -14,8 +14,9 @@ Evidence
 
 Look-alikes
     Many connections to many destinations share the ports and are no pressure: each destination is counted for itself.
-    Where the topology does not say how many ports there are, the share is not known and nothing is flagged. From the
-    inside alone connections are counted in place of ports (`likely`): some of them may leave by another address.
+    Where the topology does not say how many ports there are, the ports that were given bound their number if they were
+    given at random (`likely`); given in order they say nothing, and nothing is flagged. From the inside alone
+    connections are counted in place of ports (`likely`): some of them may leave by another address.
 
 Check next
     Watch the number of used ports over a day (in Azure the metric "used SNAT ports"); give `fin_hold_s` in the
@@ -43,6 +44,7 @@ from flowscope.rules.snat_words import (
     sustainable,
     top_members,
 )
+from flowscope.snat.observed import most_ports
 from flowscope.snat.uses import KEY
 from flowscope.window import Window
 
@@ -50,6 +52,8 @@ SEVERITY = Severity.WARNING
 
 #: The share of the ports that the contract calls pressure.
 _PRESSURE = 0.75
+#: From this share on a connection that got no port has failed for want of one.
+_FAILING = 0.9
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -57,13 +61,38 @@ def judge(window: Window) -> Iterator[Finding]:
     use = window.port_use
     if not use.pools.height:
         return
-    busy = use.pools.filter("ports_known", pl.col("peak") > _PRESSURE * pl.col("ports_available"))
+    known = _with_bound(window, use.pools)
+    busy = known.filter(pl.col("peak") > _PRESSURE * pl.col("ports_available"))
     for _, pools in busy.group_by(*KEY, maintain_order=True):
-        refused = use.refusals.join(pools, "pool").filter(pl.col("level_held") >= pl.col("ports_available"))
+        ports = pl.when("ports_known").then("ports_available").otherwise("ports_seen")
+        refused = use.refusals.join(pools, "pool").filter(pl.col("level_held") >= _FAILING * ports.cast(pl.Int64))
         # Then it has failed already, and snat-exhaustion says so.
         if not refused.height:
             share = pl.col("peak") / pl.col("ports_available")
             yield _pressed(window, pools.sort(share, "pool", descending=[True, False]).row(0, named=True))
+
+
+def _with_bound(window: Window, pools: pl.DataFrame) -> pl.DataFrame:
+    """The pools whose number of ports is known, or bounded by the ports that were given at random."""
+    known = pools.filter("ports_known").with_columns(pl.col("ports_available").cast(pl.Int64))
+    unknown = pools.filter(~pl.col("ports_known"), "both")
+    bounds = []
+    for snat, protocol in unknown.select("snat", "protocol").unique(maintain_order=True).iter_rows():
+        given = window.port_use.users.filter(
+            pl.col("snat") == snat, pl.col("protocol") == protocol, pl.col("snat_port").is_not_null()
+        )
+        given = given.join(window.paths.select("path", "client_port"), "path").sort("from_ns", "path")
+        # A port that was kept was the client's choice.
+        if 2 * given.filter(pl.col("client_port") == pl.col("snat_port")).height > given.height:
+            continue
+        bound = most_ports(given["snat_port"].unique(maintain_order=True).to_list())
+        if bound is not None:
+            bounds.append((snat, protocol, bound))
+    schema = {"snat": pl.Int64, "protocol": pl.Int64, "bound": pl.Int64}
+    found = pl.DataFrame(bounds, schema=schema, orient="row").cast({"protocol": pools.schema["protocol"]})
+    bounded = unknown.join(found, ["snat", "protocol"])
+    bounded = bounded.with_columns(ports_available=pl.max_horizontal("bound", "peak").cast(pl.Int64)).drop("bound")
+    return pl.concat([known, bounded]).sort("pool")
 
 
 def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
@@ -85,6 +114,18 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
             "Only the inside of the translator was captured: connections were counted, and some of them may use "
             "another SNAT address."
         )
+    if not pool["ports_known"]:
+        caveats.append(
+            f"How many ports there are was inferred: they were given at random from a range that holds "
+            f"{pool['ports_available']:,} at most. Give `ports` of [[snat]] in the topology to be sure."
+        )
+    refused = window.port_use.refusals.filter(pl.col("pool") == pool["pool"]).height
+    if refused:
+        caveats.append(
+            f"{refused:,} connections reached the translator and were not seen to leave it, though ports were left: "
+            "a loss of the capture, or a limit on connections."
+        )
+    failed = f"{refused:,} connections did not get through." if refused else "No connection failed for want of a port."
     return Finding(
         rule="snat-pressure",
         severity=SEVERITY,
@@ -92,7 +133,7 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
         title=f"{share:.0%} of the SNAT ports of {address}{whose} towards {where} were in use",
         summary=(
             f"At the busiest moment {pool['peak']:,} of {pool['ports_available']:,} ports towards {where} were in use, "
-            f"and for {pool['above_75_s']:.1f} s three quarters or more. No connection failed for want of a port yet. "
+            f"and for {pool['above_75_s']:.1f} s three quarters or more. {failed} "
             f"Most ports are used by {top_members(window, pool)}. They sustain about "
             f"{sustainable(pool)}."
         ),

@@ -14,8 +14,9 @@ Evidence
 
 Look-alikes
     A long wait that ends in an answer, a client that aborts early and a protocol in which only the client speaks are
-    not flagged. Large answers that vanish on the way (an MTU black hole) look the same from outside: unless the
-    member's own interface was captured the verdict is `likely`. Where no connection to the service was ever answered,
+    not flagged. An answer that vanishes on the way (an MTU black hole, loss) leaves a hole in the member's numbers and
+    is spared; where the member never spoke again after it, only its own interface shows the difference, and without it
+    the verdict is `likely`. Where no connection to the service was ever answered,
     the service may be one that never answers: `undecided`. SYNs dropped without a hanging connection beside them are
     `blocked-traffic`.
 
@@ -60,9 +61,9 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _hung(window: Window) -> pl.DataFrame:
     """Paths to members whose request was acknowledged and not answered, with ``waited_ns`` and ``gave_up``."""
-    answered = window.flows.filter(
-        (pl.col("rev_payload_bytes") > 0) | (pl.col("rev_fins") > 0) | (pl.col("rev_resets") > 0)
-    )["leg"].unique()
+    # A hole before the member's last number is an answer too: it was sent, and lost before it was captured.
+    spoke = pl.any_horizontal(pl.col("rev_payload_bytes", "rev_missing_bytes", "rev_fins", "rev_resets") > 0)
+    answered = window.flows.filter(spoke)["leg"].unique()
     acked = (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32
     ended = (pl.col("fwd_fins") > 0) | (pl.col("fwd_resets") > 0)
     # The SYN-ACK again, after the ACK that the member's own interface saw: the kernel threw that ACK away.

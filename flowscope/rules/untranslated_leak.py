@@ -15,8 +15,10 @@ Evidence
 
 Look-alikes
     A balancer on a stick shows both sides of each connection at one point, with both handshakes. A repeated FIN after
-    the end of a connection leaks harmlessly and is not counted. Where nobody rejected the packets, a translator further
-    on may still have changed them (`likely`). Asymmetric returns never had a translated answer.
+    the end of a connection leaks harmlessly and is not counted. A packet that comes from neither the translated nor the
+    sender's own address was translated anew, to another address: no leak. Where the sender's own side was not captured,
+    or nobody rejected the packets, that or a translator further on may be the case (`likely`). Asymmetric returns never
+    had a translated answer.
 
 Check next
     On the translator: its table of flows at that moment (`conntrack -L`), its idle time-outs, and rules that let
@@ -36,6 +38,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove, tcpdump_line
+from flowscope.snat.allocation import is_inside
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
@@ -77,6 +80,7 @@ def _leaks(window: Window) -> pl.DataFrame:
         (pl.col("sender") != pl.col("hidden_by")) | (pl.col("sender_port") != pl.col("hidden_by_port")),
         pl.col("sender") != pl.col("peer"),
     )
+    met = _own_address(window, met)
     ahead = (pl.col("next") - pl.col("known_next")) % 2**32
     starts = (pl.col("base") - pl.col("known_next") + _WINDOW_BYTES) % 2**32
     acks = (pl.col("ack") - pl.col("peer_isn")) % 2**32
@@ -89,6 +93,29 @@ def _leaks(window: Window) -> pl.DataFrame:
         # Where nobody objects, only the very next byte is enough.
         pl.col("rejected") | pl.col("repeated") | (pl.col("base") == pl.col("known_next")),
     )
+
+
+def _own_address(window: Window, met: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``own``: the sender is the one that the translated leg stands for; leaves out those that are another."""
+    hops = (
+        window.judgeable.filter(pl.col("legs").list.len() > 1)
+        .select(near="legs", far=pl.col("legs").list.slice(1))
+        .with_columns(pl.col("near").list.slice(0, pl.col("near").list.len() - 1))
+        .explode("near", "far")
+    )
+    ends = window.legs.select("leg", "src", "src_port", "dst", "dst_port")
+    # Behind the frontend's leg stands the next leg's server, behind the SNAT leg the client of the one before.
+    behind = hops.join(ends, left_on="far", right_on="leg").select(
+        leg="near", server=pl.lit(value=True), real="dst", real_port="dst_port"
+    )
+    before = hops.join(ends, left_on="near", right_on="leg").select(
+        leg="far", server=pl.lit(value=False), real="src", real_port="src_port"
+    )
+    known = pl.concat([behind, before]).group_by("leg", "server").agg(real=pl.struct("real", "real_port"))
+    sender = pl.struct(pl.col("sender").alias("real"), pl.col("sender_port").alias("real_port"))
+    met = met.join(known, ["leg", "server"], how="left", maintain_order="left")
+    own = pl.col("real").list.contains(sender)
+    return met.filter(own.fill_null(value=True)).with_columns(own=own.fill_null(value=False)).drop("real")
 
 
 _DIRECTIONS = (("rev", "fwd", "dst", "src"), ("fwd", "rev", "src", "dst"))
@@ -139,7 +166,17 @@ def _finding(window: Window, rows: pl.DataFrame, sender: int, port: int | None) 
     kinds = ("syn", "syn-ack", "data", "fin", "rst", "retransmission")
     proof = prove(window, paths, kinds, lambda event: _note(window, event, bare, points), each=4 * len(points))
     count = rows["bare"].n_unique()
-    confirmed = bool((rows["rejected"] | rows["repeated"]).any())
+    noticed = bool((rows["rejected"] | rows["repeated"]).any())
+    own = bool(rows["own"].any()) or _is_own(window, sender, port, rows["peer"])
+    confirmed = noticed and own
+    caveats = []
+    if not noticed:
+        caveats.append("Nobody rejected the packets: a translator further on may have changed them.")
+    if not own:
+        caveats.append(
+            f"The sender's side was not captured: {window.address(sender)} may be an address that a second "
+            "translation gave to the packets."
+        )
     hidden, hidden_port = int(rows["hidden_by"][0]), int(rows["hidden_by_port"][0])
     name, address = window.called(sender), window.address(sender)
     shown = window.endpoint(hidden, hidden_port) if port is not None else window.address(hidden)
@@ -172,9 +209,17 @@ def _finding(window: Window, rows: pl.DataFrame, sender: int, port: int | None) 
             "Drop what has no state instead of forwarding it (`ct state invalid drop`), so that no inside address "
             "shows; better, answer it with RST, so that both ends learn of it.",
         ),
-        caveats=() if confirmed else ("Nobody rejected the packets: a translator further on may have changed them.",),
+        caveats=tuple(caveats),
         next_capture=None if confirmed else f"{tcpdump_line([address], port, 'peer.pcap')}  (at the peer)",
         references=("RFC 3022, section 2.6", "Linux nf_conntrack-sysctl"),
+    )
+
+
+def _is_own(window: Window, sender: int, port: int | None, peers: pl.Series) -> bool:
+    """True when an address is no translator's: a member's of the topology, or an inside one that a public peer sees."""
+    known = window.topology.member_at(window.address(sender)) is not None and (sender, port) in window.members
+    return known or (
+        is_inside(window.address(sender)) and not any(is_inside(window.address(int(peer))) for peer in peers.unique())
     )
 
 

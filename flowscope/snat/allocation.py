@@ -55,12 +55,12 @@ def insiders(topology: Topology, addresses: pl.DataFrame, clients: Iterable[int]
 def stays_inside(topology: Topology, addresses: pl.DataFrame, destinations: Iterable[int]) -> set[int]:
     """Destinations that need no SNAT: insiders, members, frontends, and private ones where the SNAT address is not."""
     own = {one.address for one in topology.frontends}
-    public = not any(_private(one.address) for one in topology.snats)
+    public = not any(is_inside(one.address) for one in topology.snats)
     kept = set()
     for destination in destinations:
         text = str(addresses["text"][destination])
         inside = any(_is_inside(one, text, topology) for one in topology.snats)
-        if inside or text in own or topology.member_at(text) is not None or (public and _private(text)):
+        if inside or text in own or topology.member_at(text) is not None or (public and is_inside(text)):
             kept.add(destination)
     return kept
 
@@ -89,6 +89,7 @@ def _is_inside(one: Snat, text: str, topology: Topology) -> bool:
     return member is not None and (member.name in one.members or member.address in one.members)
 
 
-def _private(text: str) -> bool:
+def is_inside(text: str) -> bool:
+    """True for an address that no packet outside of a translator should bear."""
     address = ipaddress.ip_address(text)
     return any(address.version == network.version and address in network for network in _INSIDE)

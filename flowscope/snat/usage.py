@@ -87,6 +87,8 @@ def _pooled(users: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     users = users.join(given, "snat", how="left", maintain_order="left").join(
         observed, ["snat", "protocol"], how="left", maintain_order="left"
     )
+    # Whose share it was is not known of a connection that was seen outside only.
+    users = users.filter(~(pl.col("per_member") & pl.col("inside").is_null()).fill_null(value=False))
     key = [*KEY, "member"]
     users = users.with_columns(
         member=pl.when("per_member").then("inside"),
@@ -133,7 +135,7 @@ def _demand(users: pl.DataFrame) -> pl.DataFrame:
 
 def _top(taken: pl.DataFrame) -> pl.DataFrame:
     """The members that took most ports, most first: a list of structs ``inside``, ``connections``."""
-    counted = taken.group_by("pool", "inside").agg(connections=pl.len())
+    counted = taken.filter(pl.col("inside").is_not_null()).group_by("pool", "inside").agg(connections=pl.len())
     return (
         counted.sort("connections", "inside", descending=[True, False])
         .group_by("pool", maintain_order=True)

@@ -25,6 +25,14 @@ KEY = ("snat", "protocol", "destination", "destination_port")
 """What one SNAT port can serve once: a SNAT address and, for TCP, an endpoint; for UDP an address."""
 
 
+_CROSSED = {
+    "both": pl.lit(value=True),
+    "refused": pl.lit(value=False),
+    "outbound": pl.lit(value=True),
+    "first_leg": pl.col("legs").list.first(),
+}
+
+
 def port_users(
     paths: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
 ) -> pl.DataFrame:
@@ -55,7 +63,9 @@ def port_users(
     )
     failed = _refused(_silent(alone, flows), crossed, legs, flows)
     inner = _inner(alone, crossed, flows, addresses, topology)
-    return pl.concat([crossed, failed, inner.join(failed, "path", how="anti", maintain_order="left")], how="diagonal")
+    halves = _halves(alone, crossed, legs, flows)
+    inner = inner.join(pl.concat([failed, halves]), "path", how="anti", maintain_order="left")
+    return pl.concat([crossed, failed, halves, inner], how="diagonal")
 
 
 def held(users: pl.DataFrame, flows: pl.DataFrame, events: pl.DataFrame, kinds: tuple[int, int]) -> pl.DataFrame:
@@ -186,6 +196,37 @@ def _refused(unanswered: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame
         outbound=pl.lit(value=True),
         first_leg=pl.col("legs").list.first(),
     )
+
+
+def _halves(alone: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """Connections that crossed as well, of which one side is missing: its packets were lost to the capture."""
+    reached = crossed.filter("outbound").select("snat", "destination", "destination_port", "inside").unique()
+    way = ["destination", "destination_port"]
+    tcp = alone.filter(pl.col("protocol") == _TCP).with_columns(
+        destination="backend", destination_port="backend_port", leg=pl.col("legs").list.first()
+    )
+    outer = tcp.join(
+        reached.select(*way, client="snat").cast({"client": tcp.schema["client"]}).unique(),
+        [*way, "client"],
+        how="semi",
+    ).select(*_columns("client", "client_port"), **_CROSSED)
+    outer = outer.with_columns(inside=pl.lit(None, crossed.schema["inside"]))
+    answered = flows.lazy().filter(pl.col("rev_packets") > 0).select("leg").unique().collect()
+    doors = inside_points(crossed.filter("outbound"), legs, flows)
+    there = flows.lazy().filter(pl.col("point").is_in(doors.implode())).select("leg").unique().collect()
+    known = reached.unique([*way, "inside"], keep="first", maintain_order=True)
+    inner = (
+        tcp.join(answered, "leg", how="semi")
+        .join(there, "leg", how="semi")
+        .join(known.rename({"inside": "client", "snat": "via"}), [*way, "client"], maintain_order="left")
+        .select(*_columns("via", "snat_port"), **_CROSSED)
+    )
+    # Both halves of one connection may stand alone when nothing joined them: then they are one port.
+    spare = outer.group_by(KEY).agg(outer=pl.len())
+    inner = inner.join(spare, list(KEY), how="left", nulls_equal=True, maintain_order="left").filter(
+        pl.int_range(pl.len()).over(KEY) >= pl.col("outer").fill_null(0)
+    )
+    return pl.concat([outer, inner.drop("outer")])
 
 
 def _inner(

@@ -56,6 +56,16 @@ def test_flags_an_icmp_error_that_the_sender_ignores(tmp_path: Path) -> None:
     assert found.facts == {"icmp_type": 3, "icmp_code": 4}
 
 
+def test_the_key_names_the_service_and_not_the_path_of_this_run(tmp_path: Path) -> None:
+    (first,) = findings(scene(), tmp_path, RULE)
+    wire = scene()
+    for at in range(5):
+        accept(wire, call(1, 42000 + at), T0 - (5 - at) * 900 * MS, isn=70_000 * at + 11)
+    (second,) = findings(wire, tmp_path, RULE)
+    assert first.subject["path"] == str(first.paths[0]) != second.subject["path"]
+    assert first.key == second.key == "mtu-blackhole path=to-203.0.113.9:443"
+
+
 def test_spares_loss_that_a_repeat_heals(tmp_path: Path) -> None:
     assert findings(scene(through="at last"), tmp_path, RULE) == []
 

@@ -31,7 +31,7 @@ LOPSIDED = [0, 0, 0, 0, 1] * 24
 @pytest.mark.parametrize("topology", [True, False])
 def test_flags_shares_that_chance_does_not_give(tmp_path: Path, topology: bool) -> None:
     (found,) = findings(spread(LOPSIDED), tmp_path, RULE, *([] if topology else [None]))
-    assert (found.verdict, found.count) == (Verdict.LIKELY, 115)
+    assert (found.verdict, found.count) == (Verdict.LIKELY, 120)
     assert found.subject["pool"] == ("shop" if topology else "203.0.113.9:443")
 
 

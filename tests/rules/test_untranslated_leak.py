@@ -98,6 +98,36 @@ def test_spares_a_fin_repeated_after_the_end(tmp_path: Path) -> None:
     assert findings(wire, tmp_path, RULE) == []
 
 
+def test_spares_what_was_translated_anew_to_another_address(tmp_path: Path) -> None:
+    """The translator forgot the flow and took the member's late packet for a new one of its own."""
+    wire = Wire()
+    hops, _ = way(40000)
+    anew = [Hop("front", (CLIENTS[0], 40000), ("203.0.113.80", 2077), 64, 10_000, 63), hops[1]]
+    forgotten(wire, 41000)
+    wire.packet(hops, T0, SYN, 1000)
+    wire.packet(hops, T0 + MS, SYN | ACK, 9000, 1001, back=True)
+    wire.packet(hops, T0 + 2 * MS, ACK, 1001, 9001)
+    for again in range(3):
+        wire.packet(anew, T0 + (4 + again) * SECOND, PSH | ACK, 9001, 1001, b"late answer", back=True)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (dict(found.subject), found.count) == ({"member": "10.1.0.4:9443"}, 1)
+
+
+@pytest.mark.parametrize("topology", [True, False])
+def test_doubts_whose_address_it_is_when_the_sender_s_side_is_missing(tmp_path: Path, topology: bool) -> None:
+    wire = Wire()
+    hops, _ = way(40000)
+    elsewhere = [Hop("front", (CLIENTS[0], 40000), ("192.0.2.80", 9443), 64, 10_000, 63)]
+    wire.packet(hops[:1], T0, SYN, 1000)
+    wire.packet(hops[:1], T0 + MS, SYN | ACK, 9000, 1001, back=True)
+    wire.packet(hops[:1], T0 + 2 * MS, ACK, 1001, 9001)
+    for again in range(3):
+        wire.packet(elsewhere, T0 + (4 + again) * SECOND, PSH | ACK, 9001, 1001, b"late answer", back=True)
+    (found,) = findings(wire, tmp_path, RULE, *([] if topology else [None]))
+    assert found.verdict is Verdict.LIKELY
+    assert any("second translation" in caveat for caveat in found.caveats)
+
+
 def test_doubts_a_leak_that_nobody_rejected(tmp_path: Path) -> None:
     wire = Wire()
     forgotten(wire, 40000, rejected=False)
