@@ -12,6 +12,7 @@ import polars as pl
 from flowscope import __version__
 from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
+from flowscope.cloud.service_tags import ServiceTags, read_service_tags
 from flowscope.findings import Finding
 from flowscope.nat.clocks import Clocks, read_clocks
 from flowscope.nat.contradictions import contradictions
@@ -22,7 +23,7 @@ from flowscope.nat.matching import all_joins, join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
-from flowscope.nat.profile_file import load_profile
+from flowscope.nat.profile_file import load_profile, load_profiles
 from flowscope.nat.proxies import join_proxied
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
@@ -117,18 +118,28 @@ def analyze(
     Raises:
         CaptureError: no capture could be read.
         TopologyError: the topology file is wrong.
+        GivenFileError: a file given beside the captures is no such file.
     """
     settings = settings or Settings()
     known = read_topology(topology) if topology is not None else Topology()
     profile = load_profile(settings.profile) if settings.profile is not None else None
+    tags = read_service_tags(settings.service_tags) if settings.service_tags is not None else None
     tables, read = read_captures([os.fspath(path) for path in captures], settings, progress, stdin)
     frames = Frames.of(tables)
     del tables
-    return follow(frames, read, known, profile, settings)
+    found = follow(frames, read, known, profile, settings, tags)
+    if tags is not None:
+        found.problems.extend(tags.missing(load_profiles()))
+    return found
 
 
 def follow(
-    frames: Frames, captures: list[Capture], known: Topology, profile: Profile | None, settings: Settings
+    frames: Frames,
+    captures: list[Capture],
+    known: Topology,
+    profile: Profile | None,
+    settings: Settings,
+    tags: ServiceTags | None = None,
 ) -> Analysis:
     """Follows the connections of one window and judges them; offline the window is everything, live what is held.
 
@@ -138,6 +149,7 @@ def follow(
         known: the topology as given, else an empty one.
         profile: the kind of balancer, as told.
         settings: options of the run.
+        tags: where services call from, as given.
     """
     addresses, messages, point_table = frames.addresses, frames.messages, frames.points
     points = name_points(point_table, captures, settings.points, known)
@@ -172,6 +184,7 @@ def follow(
         places=places(flows, points, addresses, known, clocks.corrected_ns(ends)),
         topology=known,
         profile=profile or UNTOLD,
+        prober_ranges=tags.ranges(load_profiles()) if tags else (),
     )
     findings, judged, problems = judge(window, settings)
     health, failed = _health(window)

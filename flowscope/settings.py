@@ -27,3 +27,5 @@ class Settings:
     """Fill the ``community_id`` column of the flows."""
     profile: str | None = None
     """Kind of the balancer: the name of a profile that comes with flowscope, or a file."""
+    service_tags: str | None = None
+    """A file of Azure's service tags: where Front Door's probers call from."""

@@ -27,7 +27,10 @@ def judge(request: Request, write: Write) -> int:
         The exit code: 1 when ``--fail-on`` is met, else 0.
     """
     listen(request.quiet, request.verbose)
-    check_output(request.output, (*request.captures, *filter(None, (request.topology, request.settings.profile))))
+    check_output(
+        request.output,
+        (*request.captures, *filter(None, (request.topology, request.settings.profile, request.settings.service_tags))),
+    )
     from flowscope.analysis import analyze
 
     with progress_bar(request.quiet) as progress:

@@ -64,6 +64,7 @@ _SHARED = (
         help="Name the point of a file, or of a ring of files.",
     ),
     click.option("--profile", metavar="NAME|FILE", help="The kind of load balancer: azure-lb, nftables, ..."),
+    click.option("--service-tags", metavar="FILE", help="Azure's service tags (JSON): where Front Door probes from."),
     click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal."),
     click.option("--brief", is_flag=True, help="Leave out the lists of flows and paths."),
     click.option("--hash", "hash_", is_flag=True, help="SHA-256 of every capture."),
@@ -119,6 +120,7 @@ def _request(values: dict[str, Any]) -> Request:
         max_frames=values["count"],
         hash=values["hash_"],
         profile=values["profile"],
+        service_tags=values["service_tags"],
     )
     if settings.from_ns is not None and settings.to_ns is not None and settings.from_ns > settings.to_ns:
         raise click.BadParameter("--from is later than --to")

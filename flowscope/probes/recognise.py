@@ -70,10 +70,6 @@ def recognised(
     paths = paths.filter(pl.col("protocol") == _TCP, pl.col("backend").is_not_null())
     requests = messages.filter(pl.col("kind") == "http-request")
     found = [pl.DataFrame(schema=PROBES)]
-    for pool in known.topology.pools:
-        if pool.probe and pool.probe.source:
-            asking = _asking(pool, pool.probe, paths, addresses, requests, flows)
-            found.append(_of(asking, pool.probe.policy, "source"))
     headers = requests.select("flow", header=pl.col("headers")).explode("header")
     headers = headers.with_columns(pl.col("header").str.to_lowercase())
     marked = _marked(paths, flows, messages, headers, known)
@@ -81,6 +77,16 @@ def recognised(
     says = pl.col("header").str.starts_with("user-agent:") | pl.col("header").str.starts_with("via:")
     clients = _without(_through(paths, flows, headers.filter(says)["flow"]), saying)
     quiet = _without(paths, _through(paths, flows, requests["flow"])) if requests.height else paths
+    for pool in known.topology.pools:
+        if pool.probe and pool.probe.source:
+            asking = _asking(pool, pool.probe, paths, addresses, requests, flows)
+            if pool.probe.policy == "front-door":
+                # It forwards clients from where it probes, and to the same port.
+                asking = _without(asking, clients)
+                silent = asking.join(quiet.select("path"), "path", how="semi", maintain_order="left")
+                told = _without(asking, silent)
+                asking = pl.concat([told, _beside(told, silent, clients)])
+            found.append(_of(asking, pool.probe.policy, "source"))
     for profile in known.profiles():
         numbers = _among(addresses, known.networks(profile.probe))
         if not numbers.len():
