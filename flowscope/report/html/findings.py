@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flowscope.report.html.cases import Cases
 from flowscope.report.html.page import section as part
 from flowscope.report.html.summary import badge
 from flowscope.report.markup import Child, Element, element, linked
@@ -21,10 +22,11 @@ def section(view: View) -> Element | None:
     """The findings, worst first."""
     if not view.analysis.findings:
         return None
-    return part("findings", "Findings", *(_finding(view, one) for one in view.analysis.findings))
+    cases = Cases(view)
+    return part("findings", "Findings", *(_finding(view, cases, one) for one in view.analysis.findings))
 
 
-def _finding(view: View, finding: Finding) -> Element:
+def _finding(view: View, cases: Cases, finding: Finding) -> Element:
     names = {**finding.names}
     subject = [element("li", element("b", key), " ", _value(value, names)) for key, value in finding.subject.items()]
     return element(
@@ -37,6 +39,7 @@ def _finding(view: View, finding: Finding) -> Element:
         element("p", finding.summary, class_="what"),
         element("ul", *subject, *_facts(finding), class_="facts"),
         _titled("Why", *_paragraphs((finding.cause,))),
+        cases.of(finding),
         _evidence(view, finding),
         _titled("What to do", _list(finding.remedy)),
         _titled("Caveats", _list(finding.caveats)),
