@@ -1,7 +1,7 @@
 """Paths become a networkx graph: places are nodes, aggregated legs are edges.
 
-Nodes have opaque ids (``n0``, ``n1``, ...), so no name from a capture can break a format. Attributes are text and
-numbers only, never None, so every exporter takes them.
+Nodes have opaque ids (``n0``, ``n1``, ...), so no name from a capture can break a format. What is exported is text and
+numbers only, never None, so every exporter takes it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ _FINE = ("established", "unknown")
 def path_graph(analysis: Analysis) -> nx.MultiDiGraph:
     """The graph of an analysis.
 
-    Nodes: ``label``, ``role`` (client, frontend, snat, member, server), ``address``, ``port`` (0 when it does not
-    matter), ``name`` (of the topology, else empty), ``hosts`` (how many addresses the node stands for).
+    Nodes: ``label``, ``role`` (client, frontend, snat, member, destination), ``address``, ``port`` (0 when it does not
+    matter), ``name`` (of the topology, else empty), ``hosts`` (how many addresses the node stands for), ``health``
+    (what its probers made of it in the end: up, down, unknown; empty when nobody probes it).
 
     Edges: ``kind`` (leg, translation), ``paths``, ``failed``, ``packets``, ``bytes``, ``outcomes`` (``established 62,
-    unanswered 28``), ``findings`` (``F1 F2``), ``label``.
+    unanswered 28``), ``findings`` (``F1 F2``), ``translation`` (what the translator at its beginning changed:
+    dnat, snat, dnat+snat, proxy; empty for a first leg), ``label``, and ``path_ids``: a tuple of the paths' numbers,
+    which the exports leave out.
     """
     found = group_many(_one_place_per_member(hops(analysis)))
     edges = _edges(found, analysis)
@@ -46,6 +49,15 @@ def path_graph(analysis: Analysis) -> nx.MultiDiGraph:
         # GraphML takes the key as the edge's id, which must be unique.
         graph.add_edge(*ends, key=f"e{at}", **_edge(edge))
     return graph
+
+
+def exportable(graph: nx.MultiDiGraph) -> nx.MultiDiGraph:
+    """The graph as every format can hold it: without the lists of path numbers."""
+    plain = nx.MultiDiGraph(**graph.graph)
+    plain.add_nodes_from(graph.nodes(data=True))
+    for source, target, key, facts in graph.edges(keys=True, data=True):
+        plain.add_edge(source, target, key=key, **{name: fact for name, fact in facts.items() if name != "path_ids"})
+    return plain
 
 
 def _one_place_per_member(found: pl.DataFrame) -> pl.DataFrame:
@@ -79,6 +91,8 @@ def _edges(found: pl.DataFrame, analysis: Analysis) -> pl.DataFrame:
         pl.col("path").n_unique().alias("paths"),
         (~pl.col("outcome").is_in(_FINE)).sum().alias("failed"),
         pl.col("packets", "bytes").sum(),
+        pl.col("translation").unique(maintain_order=True).str.join(", "),
+        pl.col("path").unique(maintain_order=True).alias("path_ids"),
     )
     outcomes = (
         found.group_by([*ends, "outcome"], maintain_order=True)
@@ -100,13 +114,32 @@ def _edges(found: pl.DataFrame, analysis: Analysis) -> pl.DataFrame:
 def _node(place: dict[str, Any], texts: dict[int, str], analysis: Analysis) -> dict[str, Any]:
     role, number, port, hosts = place["role"], place["address"], max(place["port"], 0), place["hosts"]
     if hosts > 1:
-        return {"label": f"{hosts} {role}s", "role": role, "address": "", "port": port, "name": "", "hosts": hosts}
+        label = f"{hosts} {role}s"
+        return {"label": label, "role": role, "address": "", "port": port, "name": "", "hosts": hosts, "health": ""}
     address = texts.get(number, "?")
     host = f"[{address}]" if ":" in address and port else address
     endpoint = f"{host}:{port}" if port else host
     name = safe_line(analysis.topology.name_of(address) or "")
     label = f"{name} {endpoint}" if name else endpoint
-    return {"label": label, "role": role, "address": address, "port": port, "name": name, "hosts": 1}
+    return {
+        "label": label,
+        "role": role,
+        "address": address,
+        "port": port,
+        "name": name,
+        "hosts": 1,
+        "health": _health(analysis, number) if role == "member" else "",
+    }
+
+
+def _health(analysis: Analysis, member: int) -> str:
+    """The last state of a member; down when any of its probers takes it for down."""
+    states = {
+        health.timeline[-1].state if health.timeline else "unknown"
+        for health in analysis.health
+        if health.series.member == member
+    }
+    return next((state for state in ("down", "up", "unknown") if state in states), "")
 
 
 def _edge(row: dict[str, Any]) -> dict[str, Any]:
@@ -118,10 +151,11 @@ def _edge(row: dict[str, Any]) -> dict[str, Any]:
         "bytes": row["bytes"],
         "outcomes": row["outcomes"],
         "findings": row["findings"] or "",
+        "translation": row["translation"],
     }
     label = f"{row['paths']} paths" if row["paths"] != 1 else "1 path"
     if row["failed"]:
         label += f", {row['failed']} failed"
     if row["findings"]:
         label += f" ({row['findings']})"
-    return {**attributes, "label": label}
+    return {**attributes, "label": label, "path_ids": tuple(row["path_ids"])}

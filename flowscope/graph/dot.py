@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import networkx as nx
 
-_SHAPES = {"client": "ellipse", "frontend": "house", "snat": "diamond", "member": "box", "server": "box"}
+_SHAPES = {"client": "ellipse", "frontend": "house", "snat": "diamond", "member": "box", "destination": "box"}
 
 
 def write(graph: nx.MultiDiGraph, out: BinaryIO) -> None:

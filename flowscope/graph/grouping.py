@@ -9,7 +9,7 @@ MANY = 20
 
 
 def group_many(hops: pl.DataFrame) -> pl.DataFrame:
-    """Puts clients that share their next hop into one place, and servers that share the hop before; counts them.
+    """Puts clients that share their next hop into one place, and destinations that share the hop before; counts them.
 
     Args:
         hops: as :func:`flowscope.graph.hops.hops` returns them.
@@ -17,7 +17,7 @@ def group_many(hops: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The same rows; ``from`` and ``to`` have one more field, ``hosts``. A group has the address -1.
     """
-    return _group(_group(hops, "from", "to", "client"), "to", "from", "server")
+    return _group(_group(hops, "from", "to", "client"), "to", "from", "destination")
 
 
 def _group(hops: pl.DataFrame, end: str, other: str, role: str) -> pl.DataFrame:

@@ -14,6 +14,9 @@ import polars as pl
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
+ENDS = ("src", "src_port", "dst", "dst_port")
+_PROXIED = ("proxy-protocol", "proxy-request", "timing")
+
 PLACE = pl.Struct({"role": pl.String, "address": pl.Int64, "port": pl.Int64})
 """A node before it has a number: role, address number, port (-1 when the port does not matter)."""
 
@@ -24,7 +27,8 @@ def hops(analysis: Analysis) -> pl.DataFrame:
     Returns:
         Columns ``path``, ``kind`` (``leg`` or ``translation``), ``from`` and ``to`` (structs, see ``PLACE``),
         ``outcome``, ``protocol``, ``packets`` and ``bytes`` (of the leg at the point that saw most; 0 for a
-        translation).
+        translation), and ``translation``: what the translator before this leg changed (``dnat``, ``snat``,
+        ``dnat+snat``, ``proxy``; empty for the first leg).
     """
     legs = analysis.legs.select(
         pl.col("leg").cast(pl.Int64),
@@ -37,12 +41,13 @@ def hops(analysis: Analysis) -> pl.DataFrame:
             "protocol",
             "outcome",
             pl.col("frontend").is_not_null().alias("balanced"),
+            pl.col("method").is_in(_PROXIED).alias("proxied"),
             pl.col("legs").cast(pl.List(pl.Int64)).alias("leg"),
         )
         .explode("leg")
         .join(legs, on="leg", how="left", maintain_order="left")
         .with_columns(
-            *(pl.col(name).shift(1).over("path").alias(f"before_{name}") for name in ("src", "dst", "dst_port")),
+            *(pl.col(name).shift(1).over("path").alias(f"before_{name}") for name in ENDS),
             *(pl.col(name).shift(-1).over("path").alias(f"after_{name}") for name in ("src", "dst", "dst_port")),
         )
     )
@@ -50,7 +55,15 @@ def hops(analysis: Analysis) -> pl.DataFrame:
     first, last = pl.col("before_src").is_null(), pl.col("after_src").is_null()
     new_source = (pl.col("src") != pl.col("before_src")).fill_null(False)
     member = pl.col("balanced") | pl.col("dst").is_in(inside.implode())
-    endpoint = pl.when(member).then(pl.lit("member")).otherwise(pl.lit("server"))
+    # A call that was never passed on ends at the frontend itself.
+    served = pl.struct("dst", "dst_port").is_in(_frontends(analysis).implode())
+    endpoint = (
+        pl.when(served & first)
+        .then(pl.lit("frontend"))
+        .when(member)
+        .then(pl.lit("member"))
+        .otherwise(pl.lit("destination"))
+    )
     source_only = (pl.col("dst") == pl.col("after_dst")) & (pl.col("dst_port") == pl.col("after_dst_port"))
     called_before = _place("frontend", "before_dst", "before_dst_port")
     begin = (
@@ -67,11 +80,23 @@ def hops(analysis: Analysis) -> pl.DataFrame:
         .then(_place("snat", "after_src"))
         .otherwise(_place("frontend", "dst", "dst_port"))
     )
-    shared = ("path", "outcome", "protocol")
+    moved = (pl.col("dst") != pl.col("before_dst")) | (pl.col("dst_port") != pl.col("before_dst_port"))
+    renamed = new_source | (pl.col("src_port") != pl.col("before_src_port"))
+    changed = (
+        pl.when(first)
+        .then(pl.lit(""))
+        .when("proxied")
+        .then(pl.lit("proxy"))
+        .when(moved & renamed)
+        .then(pl.lit("dnat+snat"))
+        .when(moved)
+        .then(pl.lit("dnat"))
+        .otherwise(pl.lit("snat"))
+    )
+    shared = ("path", "outcome", "protocol", changed.alias("translation"))
     travelled = steps.select(
         *shared, pl.lit("leg").alias("kind"), begin.alias("from"), end.alias("to"), "packets", "bytes"
     )
-    moved = (pl.col("dst") != pl.col("before_dst")) | (pl.col("dst_port") != pl.col("before_dst_port"))
     translated = steps.filter(new_source & moved).select(
         *shared,
         pl.lit("translation").alias("kind"),
@@ -110,3 +135,13 @@ def _addresses_of_members(analysis: Analysis) -> list[int]:
     """Address numbers of the topology's members."""
     members = {member.address for pool in analysis.topology.pools for member in pool.members}
     return analysis.addresses.filter(pl.col("text").is_in(list(members)))["address"].to_list()
+
+
+def _frontends(analysis: Analysis) -> pl.Series:
+    """Endpoints (``dst``, ``dst_port``) of the frontends: of the topology, and those that translated paths called."""
+    number = dict(analysis.addresses.select("text", "address").iter_rows())
+    listed = [(number[one.address], one.port) for one in analysis.topology.frontends if one.address in number]
+    called = analysis.paths.filter(pl.col("frontend").is_not_null(), pl.col("legs").list.len() > 1)
+    seen = called.select("frontend", "frontend_port").unique(maintain_order=True).iter_rows()
+    rows = sorted({*listed, *seen})
+    return pl.DataFrame(rows, schema={"dst": pl.Int64, "dst_port": pl.Int64}, orient="row").to_struct()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
+
 from flowscope.graph.build import path_graph
 from flowscope.nat.topology import Member, Pool, Topology
 from tests.report.findings import hairpin
@@ -26,8 +28,42 @@ def test_client_frontend_member() -> None:
     facts = graph.get_edge_data("n0", "n1", "e0")
     assert facts == {
         "kind": "leg", "paths": 1, "failed": 0, "packets": 9, "bytes": 900, "outcomes": "established 1",
-        "findings": "F1", "label": "1 path (F1)",
+        "findings": "F1", "translation": "", "label": "1 path (F1)", "path_ids": (0,),
     }  # fmt: skip
+
+
+def test_translations_are_named() -> None:
+    graph = path_graph(balanced())
+    assert [facts["translation"] for *_, facts in graph.edges(data=True)] == ["", "dnat"]
+
+
+def test_a_call_that_nobody_passed_on_ends_at_the_frontend() -> None:
+    one = balanced()
+    call = {"src": 0, "src_port": 2, "dst": 1, "dst_port": 80}
+    graph = path_graph(
+        balanced(
+            legs=pl.concat([one.legs, legs({**call, "leg": 2, "flows": []})]),
+            paths=pl.concat(
+                [
+                    one.paths,
+                    paths(
+                        {
+                            "path": 1,
+                            "legs": [2],
+                            "client": 0,
+                            "client_port": 2,
+                            "backend": 1,
+                            "backend_port": 80,
+                            "outcome": "unanswered",
+                        }
+                    ),
+                ]
+            ),
+        )
+    )
+    assert len(graph) == 3
+    facts = graph.get_edge_data("n0", "n1", "e0")
+    assert (facts["paths"], facts["failed"]) == (2, 1)
 
 
 def test_no_translation_is_one_edge() -> None:
@@ -40,7 +76,7 @@ def test_no_translation_is_one_edge() -> None:
             paths=paths({"legs": [0], "client": 0, "client_port": 1, "backend": 1, "backend_port": 443}),
         )
     )
-    assert nodes(graph) == [("client", "2001:db8::9"), ("server", "[2001:db8::4]:443")]
+    assert nodes(graph) == [("client", "2001:db8::9"), ("destination", "[2001:db8::4]:443")]
 
 
 def translated(first: dict[str, Any], last: dict[str, Any], frontend: int | None, **more: Any) -> Any:
@@ -64,6 +100,7 @@ def test_source_translation_runs_through_the_snat_address() -> None:
 def test_full_translation_joins_frontend_and_snat_address() -> None:
     first = {"src": 0, "src_port": 1, "dst": 1, "dst_port": 80}
     graph = path_graph(translated(first, {"src": 2, "src_port": 2, "dst": 3, "dst_port": 8080}, 1))
+    assert {facts["translation"] for *_, facts in graph.edges(data=True)} == {"", "dnat+snat"}
     assert set(edges(graph)) == {
         ("10.0.0.9", "10.0.0.100:80", "leg"),
         ("10.0.0.100:80", "20.1.1.1", "translation"),

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from flowscope import __version__
+from flowscope.graph.picture import style as graph_style
 from flowscope.report.markup import Element, element, html, raw
 
 _FOLDER = Path(__file__).parent
@@ -27,7 +28,8 @@ def page(title: str, sections: Sequence[Element], *, bare: bool = False) -> str:
         sections: in order; each has an id and a heading, which become the navigation.
         bare: without navigation.
     """
-    style, script = own("style.css"), own("script.js")
+    style = "\n".join((own("colours.css"), own("style.css"), own("ladder.css"), graph_style()))
+    script = "\n".join(own(name) for name in ("script.js", "graph.js", "start.js"))
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -251,8 +251,3 @@ function showPaths(table, text) {
   table.input.focus({ preventScroll: true });
   say(table.count.textContent);
 }
-
-switchTheme();
-copyButtons();
-const pathTable = rowTables();
-document.documentElement.dataset.ready = "true";
