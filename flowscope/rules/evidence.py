@@ -99,19 +99,23 @@ def _packet(window: Window, event: dict[str, Any]) -> _Packet:
 
 
 def _filter(packets: Sequence[_Packet]) -> str:
-    """Selects these packets: a term per stretch, with its ports and sequence numbers as sets."""
-    stretches: dict[tuple[str, ...], list[_Packet]] = {}
+    """Selects these packets: a term per stretch; in it each port goes with its own sequence numbers."""
+    stretches: dict[tuple[str, ...], dict[str, list[int]]] = {}
     for packet in packets:
-        stretches.setdefault(packet.stretch, []).append(packet)
+        numbers = stretches.setdefault(packet.stretch, {}).setdefault(packet.client_port, [])
+        if packet.seq is not None:
+            numbers.append(packet.seq)
     terms = []
-    for stretch, members in stretches.items():
-        field = members[0].client_port.split()[0]
-        parts = [*stretch, _among(field, (int(packet.client_port.split()[1]) for packet in members))]
-        numbers = [packet.seq for packet in members if packet.seq is not None]
-        if numbers:
-            parts.append(_among("tcp.seq_raw", numbers))
-        terms.append(f"({' && '.join(parts)})")
+    for stretch, ports in stretches.items():
+        # A SYN that is tried again may leave under another port: port and number are not free to be mixed.
+        ends = [_end(*end.split(), numbers) for end, numbers in ports.items()]
+        found = ends[0] if len(ends) == 1 else f"({' || '.join(f'({end})' for end in ends)})"
+        terms.append(f"({' && '.join([*stretch, found])})")
     return " || ".join(terms)
+
+
+def _end(field: str, port: str, numbers: Sequence[int]) -> str:
+    return " && ".join([f"{field} == {port}", *([_among("tcp.seq_raw", numbers)] if numbers else [])])
 
 
 def _among(field: str, values: Iterable[int]) -> str:
