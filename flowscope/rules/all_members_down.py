@@ -20,6 +20,12 @@ Look-alikes
 Check next
     What do the members share? Ask the probed path on one of them.
 
+Example
+    $ cd captures/probes-all-down-closed
+    $ flowscope analyze . --topology topology.toml --select all-members-down
+    F1  ERROR  Every member of web is down: fail closed  [all-members-down, confirmed]
+        For 4.1 s all 3 members of web failed their probes at once.
+
 References
     Azure Front Door health probes (2018-09-10): when all members fail, all count as healthy and are used in turn.
     Azure Load Balancer, load-balancer-custom-probe-overview (2023-10): all instances down, no new flows.

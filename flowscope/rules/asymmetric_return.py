@@ -23,6 +23,13 @@ Look-alikes
 Check next
     On the caller, without a host filter: the SYN-ACK must come in from the member's address.
 
+Example
+    $ cd captures/asymmetric-return
+    $ flowscope analyze . --topology topology.toml --select asymmetric-return
+    F1  ERROR  node3 rejects the answers to its calls of 172.21.219.209:88  [asymmetric-return, confirmed]
+        17 of 24 calls of node3 to 172.21.219.209:88 were answered by node2, node1 itself, from an address that
+        node3 had not called. node3 reset each of these answers, and the calls timed out.
+
 References
     Azure Load Balancer troubleshooting (2020-01-28): a member accesses its own internal frontend.
     RFC 9293, section 3.10.7.3 and 3.5.2: a SYN-ACK for no connection is answered by RST.

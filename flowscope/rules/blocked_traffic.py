@@ -23,6 +23,12 @@ Check next
     Capture at the member and at the last hop before it at the same time; list the security rules and the guest
     firewall.
 
+Example
+    $ cd captures/blocked-in-member
+    $ flowscope analyze . --topology topology.toml --select blocked-traffic
+    F1  ERROR  Connections to be2 on port 8080 are blocked  [blocked-traffic, likely]
+        12 connections (48 SYNs, retries included) to 10.0.0.12:8080 reach it and get no answer.
+
 References
     Azure Load Balancer troubleshooting (2020-01-28): a network security group blocks the port.
     RFC 1122, section 3.2.2.1: destination unreachable.

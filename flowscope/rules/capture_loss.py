@@ -21,6 +21,13 @@ Check next
     What tcpdump said at its end ("packets dropped by kernel"); capture again with a larger buffer (`-B 16384`), a
     shorter snap length or a filter, and not through an overloaded mirror port.
 
+Example
+    $ cd captures/capture-loss
+    $ flowscope analyze . --topology topology.toml --select capture-loss
+    F1  INFO  The capture at lb_in missed packets  [capture-loss, confirmed]
+        3 flows at lb_in have 4 holes (1,821 bytes, 5.25% of what it should hold) that the receivers
+        acknowledged: the packets were there and are not in the capture.
+
 References
     Wireshark: "TCP ACKed unseen segment", "TCP Previous segment not captured".
     pcapng, Interface Statistics Block: isb_ifdrop, isb_osdrop.

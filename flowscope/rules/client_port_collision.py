@@ -21,6 +21,14 @@ Look-alikes
 Check next
     Capture before the balancer and on the member at once, and look for two initial sequence numbers on one tuple.
 
+Example
+    $ cd captures/collision-two-frontends
+    $ flowscope analyze . --topology topology.toml --select client-port-collision
+    F1  ERROR  Connections of different callers become one at vm3  [client-port-collision, confirmed]
+        6 connections reached 172.27.40.143:3000 under addresses and ports that another open connection had
+        there: one client called two frontends (203.0.113.34:88 and 203.0.113.91:88) from one port, and behind
+        the balancer both are 203.0.113.56:46951 to 172.27.40.143:3000.
+
 References
     AWS network load balancers: "connections time out ... client address preservation, same source port".
     RFC 5961, section 4.2: challenge ACK.

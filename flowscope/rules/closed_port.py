@@ -19,6 +19,12 @@ Look-alikes
 Check next
     On the host: `ss -ltn` (Linux) or `netstat -an` (Windows): does anything listen on the port, and on which address?
 
+Example
+    $ cd captures/closed-port
+    $ flowscope analyze . --topology topology.toml --select closed-port
+    F1  ERROR  be2 refuses connections on port 8080  [closed-port, confirmed]
+        22 connections to 10.0.0.12:8080 met a RST at once; none got an answer.
+
 References
     RFC 9293, section 3.5.2: reset when no connection exists.
     Azure Load Balancer troubleshooting (2020-01-28): not listening on the data port.

@@ -20,6 +20,12 @@ Look-alikes
 Check next
     The balancer's view of its members' health at that time; a capture on both of its sides.
 
+Example
+    $ cd captures/probes-all-down-closed
+    $ flowscope analyze . --topology topology.toml --select frontend-unanswered
+    F1  ERROR  Calls to 203.0.113.172:80 go unanswered  [frontend-unanswered, confirmed]
+        7 calls (28 SYNs, repeats included) of 1 client to 203.0.113.172:80 got no answer.
+
 References
     Azure Load Balancer: with all members down, no new flow is accepted.
     RFC 9293, section 3.8.3: SYN retransmission.

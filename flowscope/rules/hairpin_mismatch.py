@@ -22,6 +22,13 @@ Look-alikes
 Check next
     Capture on the calling member without a host filter: the SYN must come back within milliseconds.
 
+Example
+    $ cd captures/hairpin
+    $ flowscope analyze . --topology topology.toml --select hairpin-mismatch
+    F1  ERROR  be1 reaches itself through 10.0.0.100:80  [hairpin-mismatch, confirmed]
+        25 of 45 calls of be1 to 10.0.0.100:80 were sent back to be1 itself and never answered: the SYN left for
+        the frontend and came in again from 10.0.0.11 to 10.0.0.11, which the host must drop.
+
 References
     Azure Load Balancer troubleshooting (2020-01-28): a member accesses the frontend from the same interface, or its own
     internal frontend.

@@ -22,6 +22,12 @@ Look-alikes
 Check next
     Capture on the other ways between the two hosts: a second interface, the other router, the member itself.
 
+Example
+    $ cd captures/half-flow
+    $ flowscope analyze . --topology topology.toml --select half-flow
+    F1  WARNING  lb_in sees one direction only of 14 connections  [half-flow, likely]
+        The answers of 14 connections do not pass lb_in, although they exist: the other side acknowledges them.
+
 References
     RFC 5103: bidirectional flows and why a half is missing.
     Zeek conn.log: conn_state SHR, OTH; history without one case of letters.

@@ -22,6 +22,13 @@ Look-alikes
 Check next
     The idle time-out of the balancer's rule against the longest pause of the application; its keep-alive settings.
 
+Example
+    $ cd captures/idle-silent
+    $ flowscope analyze . --topology topology.toml --select idle-timeout
+    F1  WARNING  Connections through web are forgotten when idle  [idle-timeout, confirmed]
+        12 connections through 203.0.113.129:88 went on after 3.2 s of silence, and the first packet after it
+        was repeated and never answered.
+
 References
     Azure Load Balancer: TCP idle timeout (4 minutes unless set) and TCP reset on idle.
     Linux nf_conntrack-sysctl: nf_conntrack_tcp_timeout_established. RFC 5382, section 5 (REQ-5).

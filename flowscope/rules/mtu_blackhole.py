@@ -22,6 +22,13 @@ Look-alikes
 Check next
     `ping -M do -s 1472 HOST` (and smaller) from the sender; `tracepath HOST`; MTU of the tunnels on the way.
 
+Example
+    $ cd captures/mtu-blackhole-route
+    $ flowscope analyze . --topology topology.toml --select mtu-blackhole
+    F1  ERROR  Large segments to web vanish  [mtu-blackhole, confirmed]
+        4 connections to web (192.0.2.181:8888) stopped at a segment of 1,448 bytes, which was repeated and
+        never acknowledged.
+
 References
     RFC 1191, RFC 8201 (path MTU discovery), RFC 4821 and RFC 2923 (black holes).
 """

@@ -20,6 +20,13 @@ Look-alikes
 Check next
     Counters of the interfaces between the two points (`ethtool -S`, `tc -s qdisc`, `nstat`), their duplex and queues.
 
+Example
+    $ cd captures/path-loss
+    $ flowscope analyze . --topology topology.toml --select path-loss
+    F1  WARNING  Packets get lost between lb_in and app1  [path-loss, confirmed]
+        In 3 connections at least 5 segments (394 of 1,105 bytes) were seen at lb_in and not at app1; the
+        senders had to repeat them.
+
 References
     RFC 9293, section 3.8.1 (retransmission). RFC 7680 (one-way loss between two points).
 """

@@ -23,6 +23,12 @@ Look-alikes
 Check next
     Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.
 
+Example
+    $ cd captures/probe-blocked-before-member
+    $ flowscope analyze . --topology topology.toml --select probe-blocked
+    F1  ERROR  Probes of be2 on port 8000 are blocked  [probe-blocked, likely]
+        10 of 11 probes of 168.63.129.16 to 172.26.70.166:8000 got lost before they reached it.
+
 References
     Azure Load Balancer troubleshooting (2020-01-28): a network security group blocks 168.63.129.16.
     Azure, load-balancer-troubleshoot-health-probe-status (2020-12): the decision table.

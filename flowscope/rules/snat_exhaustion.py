@@ -25,6 +25,15 @@ Check next
     Capture on both sides of the translator at once: the SYN must be on one side only. In Azure look at the metrics
     "SNAT connection count" (state failed) and "used SNAT ports".
 
+Example
+    $ cd captures/snat-exhaustion
+    $ flowscope analyze . --topology topology.toml --select snat-exhaustion
+    F1  ERROR  SNAT ports of 192.0.2.210 towards 198.51.100.178:443 are exhausted  [snat-exhaustion, confirmed]
+        64 connections to 198.51.100.178:443 got no port: their SYNs reached the translator and none left it,
+        while 32 of 32 ports were in use. 32 connections to 198.51.100.178:443 had worked before, and 12 to
+        other destinations worked meanwhile. 96 ports would have sufficed; 32 sustain about 0.13 new connections
+        per second, if a port is held for 240 s after a close.
+
 References
     Azure: outbound connections of Azure Load Balancer; troubleshoot outbound connections.
     Linux: `conntrack -S`, counters insert_failed and drop.

@@ -22,6 +22,14 @@ Check next
     Capture outside of the translator for longer than the server holds a connection (TIME-WAIT: 60 s on Linux, 120 s on
     Windows), so that the old connection is in it.
 
+Example
+    $ cd captures/snat-early-reuse
+    $ flowscope analyze . --topology topology.toml --select snat-port-collision
+    F1  ERROR  SNAT ports of 203.0.113.236 are reused while 198.51.100.111:443 still holds the old connections
+        [snat-port-collision, confirmed]
+        18 connections to 198.51.100.111:443 got one of 6 SNAT ports under which the destination still knew an
+        older connection: it answered the SYN with an ACK of old numbers, the client reset and tried again.
+
 References
     RFC 5961, section 4.2: challenge ACK; RFC 6191: port reuse and TIME-WAIT.
     Azure: outbound connections of Azure Load Balancer (port reuse timers).

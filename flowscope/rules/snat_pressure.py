@@ -22,6 +22,14 @@ Check next
     Watch the number of used ports over a day (in Azure the metric "used SNAT ports"); give `fin_hold_s` in the
     topology.
 
+Example
+    $ cd captures/snat-pressure
+    $ flowscope analyze . --topology topology.toml --select snat-pressure
+    F1  WARNING  88% of the SNAT ports of 192.0.2.159 towards 198.51.100.60:443 were in use  [snat-pressure,
+        confirmed]
+        At the busiest moment 42 of 48 ports towards 198.51.100.60:443 were in use, and for 1.7 s three quarters
+        or more.
+
 References
     Azure: outbound connections of Azure Load Balancer; troubleshoot outbound connections.
 """

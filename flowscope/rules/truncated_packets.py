@@ -16,6 +16,12 @@ Look-alikes
 Check next
     Capture again with `-s 0` (tcpdump) or without `-s` (dumpcap), which keep whole frames.
 
+Example
+    $ cd captures/truncated-packets
+    $ flowscope analyze . --topology topology.toml --select truncated-packets
+    F1  INFO  84 of 202 frames at lb_in are cut  [truncated-packets, confirmed]
+        The capture kept at most about 96 bytes of a frame.
+
 References
     pcap file format (draft-ietf-opsawg-pcap), "Packet Record": Captured and Original Packet Length.
 """

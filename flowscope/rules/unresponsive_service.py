@@ -23,6 +23,12 @@ Look-alikes
 Check next
     On the member: `ss -ltn` (Recv-Q against Send-Q), `nstat -az TcpExtListenOverflows`, a stack dump of the process.
 
+Example
+    $ cd captures/unresponsive-service
+    $ flowscope analyze . --topology topology.toml --select unresponsive-service
+    F1  ERROR  be1 takes requests on port 3000 and does not answer  [unresponsive-service, confirmed]
+        14 requests to 172.29.243.121:3000 were acknowledged and never answered; clients waited about 3.5 s.
+
 References
     Linux listen(2), ip-sysctl tcp_abort_on_overflow.
     Azure Load Balancer troubleshooting (2020-01-28): members that answer probes, but not data.

@@ -24,6 +24,13 @@ Check next
     On the translator: its table of flows at that moment (`conntrack -L`), its idle time-outs, and rules that let
     packets without state pass (Linux: drop `ct state invalid` before it is forwarded).
 
+Example
+    $ cd captures/idle-leak
+    $ flowscope analyze . --topology topology.toml --select untranslated-leak
+    F1  WARNING  vm2's packets leave untranslated  [untranslated-leak, confirmed]
+        In 5 connections that peers know as 192.0.2.49:88, packets came from 10.162.161.132 itself: the
+        translator let them pass without changing the address.
+
 References
     Linux nf_conntrack-sysctl: nf_conntrack_tcp_timeout_*; packets in state INVALID are not translated.
     RFC 3022, section 2.6.
