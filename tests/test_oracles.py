@@ -13,6 +13,7 @@ import subprocess
 from bisect import bisect_left
 from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -20,6 +21,8 @@ import pytest
 
 from flowscope.analysis import Analysis, analyze
 from flowscope.errors import CaptureError
+from flowscope.rules.evidence import prove
+from tests.wire import MS, SYN, T0, Hop, Wire
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -158,6 +161,22 @@ QUIET = {"proxy-http", "haproxy", "snat-busy-but-fine", "uneven-pool"}
 @pytest.mark.parametrize("case", CASES)
 def test_filters_select_the_cited_frames_and_no_other_flow(tshark: str, case: str, tmp_path: Path) -> None:
     check_filters(tshark, CAPTURES / case, tmp_path, blind=False)
+
+
+@pytest.mark.parametrize(("prefix", "kind", "code"), [("10.1.0.", 3, 13), ("2001:db8::", 1, 1)], ids=["ipv4", "ipv6"])
+def test_filters_select_icmp_errors(tshark: str, prefix: str, kind: int, code: int, tmp_path: Path) -> None:
+    wire = Wire()
+    for at, port in enumerate((40000, 40001, 40002)):
+        hops = [Hop("m", (f"{prefix}7", port), (f"{prefix}9", 443), 64)]
+        wire.packet(hops, T0 + at * MS, SYN, 1000 * at)
+        wire.icmp_error(hops, T0 + at * MS + MS // 2, f"{prefix}1", kind, code, 1000 * at)
+    analysis = analyze(wire.write(tmp_path))
+    first = analysis.paths.head(2)
+    window = SimpleNamespace(**{name: getattr(analysis, name) for name in ("flows", "events", "legs")})
+    window.address = lambda number: analysis.addresses["text"][number]
+    proof = prove(window, first, ("syn", "icmp-error"), lambda event: event["kind"])  # type: ignore[arg-type]
+    assert [item.frame for item in proof.evidence] == [1, 2, 3, 4]
+    assert selected(tshark, analysis, proof.filter, tmp_path) == {0: {1, 2, 3, 4}}
 
 
 @pytest.mark.slow

@@ -81,7 +81,9 @@ class Wire:
         for hop in list(hops)[::-1][: len(hops) if upto is None else upto]:
             quoted = _ip(hop.src[0], hop.dst[0], hop.ttl, 6, _tcp(hop.src, hop.dst, SYN, seq, 0, 0, b"", 0)[:8], 7)
             message = struct.pack("!BBHI", kind, code, 0, 0) + quoted
-            self._add(hop.point, time_ns, _ip(sender, hop.src[0], hop.reply_ttl, 1, message, 9), sender, None, None)
+            protocol = 58 if ":" in sender else 1
+            body = _ip(sender, hop.src[0], hop.reply_ttl, protocol, message, 9)
+            self._add(hop.point, time_ns, body, sender, None, None)
 
     def _add(self, point: str, at: int, body: bytes, src: str, packet_type: int | None, snap: int | None) -> None:
         version = 0x86DD if ":" in src else 0x0800

@@ -88,13 +88,16 @@ def _packet(window: Window, event: dict[str, Any]) -> _Packet:
     layer = "tcp" if flow["protocol"] == 6 else "udp"
     own, other = ("srcport", "dstport") if event["half"] == 0 else ("dstport", "srcport")
     addresses = [f"{family}.src == {src}", f"{family}.dst == {dst}"]
+    seq = event["seq"] if layer == "tcp" else None
     if event["kind"] == "icmp-error":
+        # It goes to who sent the packet that it quotes; Wireshark shows the quoted ports, and no raw sequence number.
         inner = "icmpv6" if family == "ipv6" else "icmp"
-        addresses = [inner, f"{family}.src == {window.address(event['peer'])}", f"{family}.dst == {dst}"]
+        addresses = [inner, f"{family}.src == {window.address(event['peer'])}", f"{family}.dst == {src}"]
+        seq = None
     return _Packet(
         (*addresses, f"{layer}.{other} == {flow['dst_port']}"),
         f"{layer}.{own} {flow['src_port']}",
-        event["seq"] if layer == "tcp" else None,
+        seq,
     )
 
 
@@ -108,14 +111,14 @@ def _filter(packets: Sequence[_Packet]) -> str:
     terms = []
     for stretch, ports in stretches.items():
         # A SYN that is tried again may leave under another port: port and number are not free to be mixed.
-        ends = [_end(*end.split(), numbers) for end, numbers in ports.items()]
+        ends = [_end(end, numbers) for end, numbers in ports.items()]
         found = ends[0] if len(ends) == 1 else f"({' || '.join(f'({end})' for end in ends)})"
         terms.append(f"({' && '.join([*stretch, found])})")
     return " || ".join(terms)
 
 
-def _end(field: str, port: str, numbers: Sequence[int]) -> str:
-    return " && ".join([f"{field} == {port}", *([_among("tcp.seq_raw", numbers)] if numbers else [])])
+def _end(end: str, numbers: Sequence[int]) -> str:
+    return " && ".join([end.replace(" ", " == "), *([_among("tcp.seq_raw", numbers)] if numbers else [])])
 
 
 def _among(field: str, values: Iterable[int]) -> str:
