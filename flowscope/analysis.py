@@ -16,6 +16,7 @@ from flowscope.cloud.service_tags import ServiceTags, read_service_tags
 from flowscope.findings import Finding
 from flowscope.nat.clocks import Clocks, read_clocks
 from flowscope.nat.contradictions import contradictions
+from flowscope.nat.datagrams import datagrams
 from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
@@ -156,18 +157,20 @@ def follow(
 
     flows = with_legs(frames.flows, addresses, known)
     events = _events(frames.events, flows)
-    clocks = read_clocks(flows, events, point_table)
+    sent = datagrams(flows, events, messages)
+    clocks = read_clocks(flows, events, sent, point_table)
     flows = clocks.correct(flows, "first_ns", "at_ns")
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
-    joins = join_legs(legs, events, clocks.islands, addresses, known)
+    sent = clocks.correct(sent, "time_ns", "at_ns")
+    joins = join_legs(legs, events, sent, clocks.islands, addresses, known)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)
         events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
         legs = leg_table(flows)
     proxied = join_proxied(legs, flows, messages, addresses, known, joins.select("leg", "before"), clocks)
-    paths = with_paths(flows, legs, all_joins(joins, proxied), events, addresses, known).select(*PATHS)
+    paths = with_paths(flows, legs, all_joins(joins, proxied), events, messages, addresses, known).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
     ends = dict(point_table.select("point", "until_ns").iter_rows())

@@ -97,7 +97,7 @@ EVENTS: dict[str, str] = {
     "frame": "frame number in its capture",
     "offset": "offset of the frame's record in the decompressed stream",
     "time_ns": "time of the frame",
-    "seq": "raw sequence number (ICMP error: of the quoted segment)",
+    "seq": "raw sequence number (ICMP echo: its own, ICMP error: of the quoted segment)",
     "ack": "raw acknowledgement number",
     "length": "payload bytes",
     "flags": "TCP flags",
@@ -115,21 +115,24 @@ EVENTS: dict[str, str] = {
 MESSAGES: dict[str, str] = {
     "flow": "flow it was read from",
     "half": "0 from the initiator, 1 from the responder",
-    "kind": "'http-request', 'http-response', 'proxy-v1', 'proxy-v2', 'tls-client-hello', 'tls-server-hello'",
+    "kind": "'http-request', 'http-response', 'proxy-v1', 'proxy-v2', 'tls-client-hello', 'tls-server-hello', "
+    "'dns-query', 'dns-response', 'quic-initial', 'quic-0rtt', 'quic-handshake', 'quic-retry', "
+    "'quic-version-negotiation'",
     "capture": "capture of the first byte",
     "first_frame": "frame of the first byte",
     "first_ns": "time of the first byte",
     "last_frame": "frame of the last byte",
     "last_ns": "time of the last byte",
-    "method": "HTTP method",
-    "target": "HTTP request target",
-    "status": "HTTP status code",
+    "method": "HTTP method, or type of a DNS question",
+    "target": "HTTP request target, or name of a DNS question",
+    "status": "HTTP status code, or RCODE of a DNS response",
     "headers": "list of 'name: value', only those that rules or joins read, names as sent",
     "body_bytes": "length of the HTTP body as far as it was seen",
     "src": "PROXY: source endpoint as text",
     "dst": "PROXY: destination endpoint as text",
     "sni": "TLS server name",
-    "token": "TLS random (hex), PROXY unique id or TLV text: a value both legs may share",
+    "token": "TLS random (hex), PROXY unique id or TLV text, DNS id (hex), QUIC destination connection id (hex): what "
+    "both legs may share",
     "complete": "false when the capture or a gap cut the message",
 }
 

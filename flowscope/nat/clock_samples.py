@@ -2,7 +2,7 @@
 
 A SYN seen at A and later at B gives ``f = tB - tA``, its SYN-ACK seen at B and then at A gives ``g = tA' - tB'``. With
 the offset ``o`` of B's clock, ``f`` is ``o`` plus the way there and ``g`` is ``-o`` plus the way back, so ``o`` is
-``(f - g) / 2`` and cannot be wrong by more than ``|f + g| / 2``.
+``(f - g) / 2`` and cannot be wrong by more than ``|f + g| / 2``. A datagram and its answer tell the same.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ Edges = dict[int, dict[int, list[Stretch]]]
 """For point ``a`` and point ``b``: how far the clock of ``b`` is ahead of that of ``a``, by the time at ``b``."""
 
 
-def measured_edges(flows: pl.DataFrame, events: pl.DataFrame) -> Edges:
+def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame) -> Edges:
     """The differences between all pairs of points that saw the same connections, both ways.
 
     Args:
         flows: with ``leg``.
         events: the core's event table.
+        datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
     """
     openings, tries = _openings(flows, events), _tries(flows, events)
     edges: Edges = {}
     # The same tuple at both points is beyond doubt. Equal ISNs under other addresses count only where that is missing,
     # and only one hop or more further on: a replay of the trace would tell of its delay, not of the clocks.
-    # SYNs that nobody answered are the last resort.
-    for pairs in (
-        _pairs(openings, ["leg"]),
-        _further_on(_pairs(openings, ["fwd_isn", "rev_isn", "fwd_syn_layout"])),
+    # Then datagrams; SYNs that nobody answered are the last resort.
+    for samples in (
+        _both_ways(_pairs(openings, ["leg"])),
+        _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn", "fwd_syn_layout"]))),
+        _answered(datagrams),
     ):
-        for (a, b), group in _both_ways(pairs).group_by("point", "point_b", maintain_order=True):
+        for (a, b), group in samples.group_by("point", "point_b", maintain_order=True):
             one, other = int(str(a)), int(str(b))
             if other not in edges.get(one, {}):
                 there = [Sample(*row) for row in group.select("syn_ns_b", "o", "doubt").iter_rows()]
@@ -90,6 +92,26 @@ def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
     """Adds ``o`` and ``doubt`` of each handshake that both points saw."""
     f, g = pl.col("syn_ns_b") - pl.col("syn_ns"), pl.col("answer_ns") - pl.col("answer_ns_b")
     return pairs.with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1).sort("point", "point_b", "syn_ns")
+
+
+def _answered(datagrams: pl.DataFrame) -> pl.DataFrame:
+    """``o`` and ``doubt`` of datagrams that two points saw together with the answer, by ``point`` and ``point_b``."""
+    once = datagrams.select("key", "point", "leg", "half", "ttl", "time_ns").filter(pl.len().over("key", "point") == 1)
+    once = once.filter(pl.len().over("key").is_between(2, _CROWD))
+    met = once.join(once, ["key", "half"], suffix="_b").filter(
+        pl.col("point") < pl.col("point_b"), (pl.col("leg") == pl.col("leg_b")) | (pl.col("ttl") != pl.col("ttl_b"))
+    )
+    there = pl.col("time_ns_b") - pl.col("time_ns")
+    way = ["point", "point_b", "leg", "leg_b"]
+    seen = met.group_by(way, maintain_order=True).agg(
+        pl.col("time_ns").min().alias("syn_ns"),
+        pl.col("time_ns_b").min().alias("syn_ns_b"),
+        f=there.filter(pl.col("half") == 0).min(),
+        g=(-there.filter(pl.col("half") == 1)).min(),
+    )
+    f, g = pl.col("f"), pl.col("g")
+    known = seen.drop_nulls(["f", "g"]).with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1)
+    return known.sort("point", "point_b", "syn_ns")
 
 
 def _one_way(pairs: pl.DataFrame) -> list[tuple[int, int, int, int]]:

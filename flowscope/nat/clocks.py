@@ -72,17 +72,18 @@ class Clocks:
         return table.with_columns(corrected.alias(name))
 
 
-def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, points: pl.DataFrame) -> Clocks:
+def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, points: pl.DataFrame) -> Clocks:
     """The clocks of the points that have flows.
 
     Args:
         flows: with legs (``leg``), as :func:`flowscope.nat.legs.with_legs` returns them.
         events: the core's event table.
+        datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
         points: the core's point table.
     """
     used = flows["point"].unique().implode()
     firsts = dict(points.filter(pl.col("point").is_in(used)).sort("point").select("point", "first_ns").iter_rows())
-    edges: Edges = measured_edges(flows, events) if len(firsts) > 1 else {}
+    edges: Edges = measured_edges(flows, events, datagrams) if len(firsts) > 1 else {}
     weight = dict(flows.group_by("point").len().iter_rows())
     found: dict[int, Clock] = {}
     for island, start in enumerate(sorted(firsts, key=lambda point: (-weight[point], point))):

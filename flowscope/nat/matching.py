@@ -19,12 +19,21 @@ from flowscope.nat.witnesses import meetings
 _ENOUGH = 14.0
 _MARGIN = 3.0
 #: Nothing that forwards packets holds a SYN for longer; data waits less, for somebody waits for it.
-_LONGEST_WAIT_NS = {"syn": 4_000_000_000, "syn-ack": 4_000_000_000, "data": 1_000_000_000, "shift": 1_000_000_000}
+_LONGEST_WAIT_NS = {
+    "syn": 4_000_000_000,
+    "syn-ack": 4_000_000_000,
+    "data": 1_000_000_000,
+    "shift": 1_000_000_000,
+    "datagram": 1_000_000_000,
+}
 #: Of two partners, one this much nearer in time is the right one, unless both are within what a network needs.
 _MUCH_NEARER = 16
 _AS_GOOD_NS = 2_000_000
 #: Renumbered connections tell nothing of clocks; hosts that keep time at all do not differ by more.
 _USUAL_CLOCKS_NS = 5_000_000_000
+#: Frames of several interfaces may stand in the file a little out of order. A relay sends on with a new TTL, so that of
+#: datagrams the order tells which leg came first.
+_BEFORE_NS = {"tcp": 1_000_000, "datagram": 20_000}
 #: A translation without a lower TTL (a switch that rewrites) is believed only within this time.
 _PROMPT_NS = 1_000_000_000
 
@@ -42,13 +51,19 @@ JOINS = {
 
 
 def join_legs(
-    legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+    legs: pl.DataFrame,
+    events: pl.DataFrame,
+    datagrams: pl.DataFrame,
+    islands: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
 ) -> pl.DataFrame:
     """For each leg the leg it continues across a translator, where there is one.
 
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
         events: with ``leg``, ``point`` and ``at_ns`` (time on the reference clock).
+        datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
         addresses: the core's address table.
         topology: what is known of the balancer.
@@ -57,7 +72,7 @@ def join_legs(
         Columns as in :data:`JOINS`; ``before`` is null where two candidates fit as well (``ambiguous``); ``turn``
         is the leg of the two whose halves must be exchanged so that both go the same way.
     """
-    pairs = meetings(legs, events, islands)
+    pairs = meetings(legs, events, datagrams, islands)
     if not pairs.height:
         return pl.DataFrame(schema=JOINS)
     pairs = _directed(pairs, legs)
@@ -120,12 +135,15 @@ def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame,
 def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     """Keeps the pairs that may be joined and adds ``bits``."""
     distance = pl.col("gap_ns").abs()
-    answered = pl.col("same_answer").fill_null(value=False)
+    datagram = pl.col("by") == "datagram"
+    answered = pl.col("same_answer").fill_null(value=False) | (datagram & (pl.col("ways") == 2))
     # A translator that renumbers says so by a constant shift; then other numbers contradict nothing.
     shifted = pl.col("by") == "shift"
     contradicted = ~pl.col("same_answer").fill_null(value=True) & ~shifted
     # Without a lower TTL a replay under other addresses looks the same, so something else must tie the two.
-    tied = answered & (pl.col("src_kept") | pl.col("dst_kept") | pl.col("expected"))
+    # Of datagrams only the topology can: one sender asks several servers the same.
+    kept = (pl.col("src_kept") | pl.col("dst_kept")) & ~datagram
+    tied = answered & (kept | pl.col("expected"))
     rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
@@ -140,7 +158,8 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         & ((pl.col("drop") > 0) | rewritten)
         & within
         # At one point the copy cannot come before the original.
-        & ~(pl.col("same_point") & (pl.col("gap_ns") < 0) & (distance > 1_000_000))
+        & ~(pl.col("same_point") & (pl.col("gap_ns") < 0) & (distance > _BEFORE_NS["tcp"]))
+        & ~(datagram & pl.col("same_point") & (pl.col("gap_ns") < 0) & (distance > _BEFORE_NS["datagram"]))
     )
     # A copy made at once is likelier than one made later, by a bit for each doubling.
     near = pl.when("same_clock").then(8.0 - (1 + distance / 100_000).log(2)).otherwise(0.0)
@@ -150,6 +169,7 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         # A crowd is spread over time: that one of it stands near by accident is half accounted for by nearness.
         - (pl.col("crowd").cast(pl.Float64) - 1).log(2) / 2
         + answered.cast(pl.Float64) * 20
+        + (datagram & ~answered).cast(pl.Float64) * 4
         + (pl.col("shared").cast(pl.Float64).clip(1, 4) - 1) * 6
         + pl.when("src_kept")
         .then(14.0)
@@ -228,7 +248,7 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("shift"))
         .when("src_kept")
         .then(pl.lit("tuple"))
-        .when(pl.col("by") == "data")
+        .when(pl.col("by").is_in(["data", "datagram"]))
         .then(pl.lit("payload"))
         .otherwise(pl.lit("isn"))
         .alias("method"),

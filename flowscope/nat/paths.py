@@ -8,6 +8,7 @@ from flowscope.nat.numbers import endpoint, endpoint_numbers
 from flowscope.nat.topology import Topology
 
 _TCP = 6
+_ICMP = (1, 58)
 _ICMP_ERROR = 5
 #: Longer chains of translators are cut; nobody has them.
 _MOST_LEGS = 8
@@ -18,6 +19,7 @@ def with_paths(
     legs: pl.DataFrame,
     joins: pl.DataFrame,
     events: pl.DataFrame,
+    messages: pl.DataFrame,
     addresses: pl.DataFrame,
     topology: Topology,
 ) -> pl.DataFrame:
@@ -31,11 +33,12 @@ def with_paths(
         legs: as :func:`flowscope.nat.legs.leg_table` returns them, with ``at_ns`` (time on the reference clock).
         joins: as :func:`flowscope.nat.matching.join_legs` returns them.
         events: with ``leg``.
+        messages: the core's message table.
         addresses: the core's address table.
         topology: what is known of the balancer.
     """
     chains = _chains(legs, joins)
-    signs = _signs(flows, events)
+    signs = _signs(flows, events, messages)
     paths = _ends(chains, legs)
     paths = _outcomes(paths, chains, signs)
     paths = _roles(paths, addresses, topology)
@@ -95,7 +98,7 @@ def _ends(chains: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _signs(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _signs(flows: pl.DataFrame, events: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
     """What each leg shows of its handshake and its end, at any of its points."""
     letters = pl.col("history")
     beyond_syns = pl.col("fwd_packets") - pl.col("fwd_syns")
@@ -106,16 +109,23 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     )
     taken = (pl.col("fwd_payload_bytes") > 0) & pl.col("rev_last_ack").is_not_null() & (pl.col("rev_resets") == 0)
     both_closed = (pl.col("fwd_fins") > 0) & (pl.col("rev_fins") > 0)
-    errors = events.filter(pl.col("kind") == _ICMP_ERROR)["flow"].unique().implode()
+    errors = events.filter(pl.col("kind") == _ICMP_ERROR)
+    tcp = pl.col("protocol") == _TCP
+    # Of datagrams those that ask for an answer: nobody is obliged to answer the others.
+    asking = messages.filter(pl.col("kind").is_in(["dns-query", "quic-initial"]))["flow"].unique()
     flags = flows.select(
         "leg",
-        syn=(pl.col("protocol") == _TCP) & (pl.col("fwd_syns") > 0),
-        syn_ack=(pl.col("protocol") == _TCP) & (pl.col("rev_syns") > 0),
+        syn=tcp & (pl.col("fwd_syns") > 0),
+        syn_ack=tcp & (pl.col("rev_syns") > 0),
         completed=completed.fill_null(value=False),
         refused=letters.str.contains("r") & (pl.col("rev_syns") == 0) & (pl.col("fwd_syns") > 0)
         & (pl.col("rev_payload_bytes") == 0),
         reset=(letters.str.contains("(?i)r") & ~both_closed),
-        rejected=pl.col("flow").is_in(errors),
+        # An error about a late answer says nothing of the question.
+        rejected=pl.when(tcp)
+        .then(pl.col("flow").is_in(errors["flow"].unique().implode()))
+        .otherwise(pl.col("flow").is_in(errors.filter(pl.col("half") == 0)["flow"].unique().implode())),
+        asked=pl.col("flow").is_in(asking.implode()) | pl.col("protocol").is_in(_ICMP),
         answered=pl.col("rev_packets") > 0,
         flowing=(pl.col("rev_payload_bytes") > 0) | taken,
     )  # fmt: skip
@@ -150,8 +160,9 @@ def _outcomes(paths: pl.DataFrame, chains: pl.DataFrame, signs: pl.DataFrame) ->
         .when(tcp & pl.col("syn") & pl.col("refused")).then(pl.lit("refused"))
         .when(tcp & pl.col("syn") & pl.col("rejected")).then(pl.lit("rejected"))
         .when(tcp & pl.col("syn")).then(pl.lit("unanswered"))
-        .when(~tcp & pl.col("rejected")).then(pl.lit("rejected"))
         .when(~tcp & pl.col("answered")).then(pl.lit("established"))
+        .when(~tcp & pl.col("rejected")).then(pl.lit("rejected"))
+        .when(~tcp & pl.col("asked")).then(pl.lit("unanswered"))
         .otherwise(pl.lit("unknown"))
     )  # fmt: skip
     return direct.with_columns(outcome=outcome)

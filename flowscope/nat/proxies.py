@@ -64,6 +64,8 @@ def join_proxied(
         Columns as in :data:`PROXIED`, one row per pair of legs; ``requests`` counts what the pair carried, where
         requests were compared. ``before`` is null where several fit as well (``ambiguous``).
     """
+    # Datagrams cross no such proxy.
+    messages = messages.filter(~pl.col("kind").str.contains("^(dns|quic)-"))
     if not messages.height and not any(frontend.mode == "proxy" for frontend in topology.frontends):
         legs, flows = _worth_a_look(legs, flows)
         if not legs.height:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.datagrams import met_datagrams
 from flowscope.nat.shifted import shifted_segments
 
 _TCP = 6
@@ -27,6 +28,7 @@ MEETINGS = {
     "by": pl.String,
     "crowd": pl.UInt32,
     "shared": pl.UInt32,
+    "ways": pl.UInt8,
     "half": pl.UInt8,
     "turned": pl.Boolean,
     "gap_ns": pl.Int64,
@@ -38,18 +40,19 @@ MEETINGS = {
     "ip_id": pl.UInt16,
     "tsval": pl.UInt32,
 }
-"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``, ``shift``), how many legs
-have such a packet, how many packets the two share, the half it belongs to on leg ``a``, whether ``b`` has it in the
-other half, and of the two copies nearest in time: ``b`` minus ``a``, TTL of ``a`` minus ``b``, and what they have in
-common."""
+"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``, ``shift``, ``datagram``),
+how many legs have such a packet, how many packets the two share, in how many directions (of datagrams; else 1), the
+half it belongs to on leg ``a``, whether ``b`` has it in the other half, and of the two copies nearest in time: ``b``
+minus ``a``, TTL of ``a`` minus ``b``, and what they have in common."""
 
 
-def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
+def meetings(legs: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
     """Pairs of legs that share a packet, one row per pair and kind; columns as in :data:`MEETINGS`.
 
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
         events: with ``leg``, ``point`` and ``at_ns``.
+        datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
     """
     tcp = legs.filter(pl.col("protocol") == _TCP)
@@ -62,6 +65,7 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) ->
             _nearest(pl.concat([opened, answered]), events, islands),
             _segments(events, islands, missing),
             met_segments(shifted_segments(legs, events), islands, "shift"),
+            _datagrams(datagrams, islands),
         ]
     )
 
@@ -133,6 +137,7 @@ def _nearest(pairs: pl.DataFrame, events: pl.DataFrame, islands: pl.DataFrame) -
         .unique(["a", "b", "by"], keep="first", maintain_order=True)
         .with_columns(
             shared=pl.lit(1, pl.UInt32),
+            ways=pl.lit(1, pl.UInt8),
             half=(pl.col("by") == "syn-ack").cast(pl.UInt8),
             turned=pl.lit(value=False),
         )
@@ -155,6 +160,13 @@ def _compared() -> list[pl.Expr]:
             )
         ),
     ]
+
+
+def _datagrams(datagrams: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
+    if not datagrams.height:
+        return pl.DataFrame(schema=MEETINGS)
+    met = met_datagrams(datagrams, islands.select("point", "island"), _compared())
+    return met.with_columns(by=pl.lit("datagram")).select(*(pl.col(name).cast(kind) for name, kind in MEETINGS.items()))
 
 
 def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
@@ -203,6 +215,7 @@ def met_segments(data: pl.DataFrame, islands: pl.DataFrame, by: str) -> pl.DataF
         turned=pl.col("half") != pl.col("half_b"),
         half=pl.when(swap).then("half_b").otherwise("half"),
         by=pl.lit(by),
+        ways=pl.lit(1, pl.UInt8),
     )
     shared = met.group_by("a", "b").agg(pl.col("key").n_unique().cast(pl.UInt32).alias("shared"))
     order = ["same_point", "same_clock", "same_id", "same_tsval"]

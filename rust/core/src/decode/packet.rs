@@ -78,6 +78,7 @@ pub struct Packet {
     pub ip_id: u16,
     pub src_port: u16,
     pub dst_port: u16,
+    /// TCP sequence number; ICMP echo: its sequence number.
     pub seq: u32,
     pub ack: u32,
     /// Low eight TCP flag bits, see [`flag`].

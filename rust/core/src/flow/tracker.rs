@@ -10,7 +10,7 @@ use super::key::Key;
 use super::record::Flow;
 use super::tcp;
 use crate::decode::packet::{Packet, Quoted, flag, protocol};
-use crate::message::Message;
+use crate::message::{self, MESSAGES_PER_HALF, Mark, Message};
 
 /// Flows per block of memory; blocks never move, so growth copies nothing.
 const BLOCK: usize = 4096;
@@ -120,6 +120,9 @@ impl Tracker {
             flow.history.datagram(half);
             if packet.payload_length > 0 {
                 note(flow, Kind::Data, half, packet, payload, at, &mut self.events);
+                if packet.protocol == protocol::UDP && self.options.messages {
+                    datagram(flow, half, packet, payload, at, &mut self.messages);
+                }
             }
         }
     }
@@ -326,6 +329,17 @@ fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at: Fr
     }
     if packet.payload_length > 0 && !found.retransmission {
         note(flow, Kind::Data, half, packet, payload, at, events);
+    }
+}
+
+/// The message in a datagram of a flow; like connections, a flow has so many of them kept.
+fn datagram(flow: &Flow, half: usize, packet: &Packet, payload: &[u8], at: FrameRef, messages: &mut Vec<FlowMessage>) {
+    if flow.half(half).packets > u64::from(MESSAGES_PER_HALF) {
+        return;
+    }
+    let mark = Mark { capture: at.capture, frame: at.frame, time_ns: at.time_ns };
+    if let Some(message) = message::datagram(payload, packet.payload_length, mark) {
+        messages.push(FlowMessage { flow: u64::from(flow.number), half: half as u8, message });
     }
 }
 

@@ -1,11 +1,15 @@
-//! In-order bytes to application messages: HTTP/1 requests and responses, PROXY headers, TLS hellos.
+//! In-order bytes to application messages: HTTP/1 requests and responses, PROXY headers, TLS hellos. Datagrams to
+//! messages: DNS, QUIC.
 //!
 //! One [`Parser`] reads one half of a connection. It keeps no more than the head of one message; text from packets
-//! stays as it was sent, and making it safe to show is the business of whoever shows it.
+//! stays as it was sent, and making it safe to show is the business of whoever shows it. A datagram is a message, and
+//! [`datagram`] reads it by itself.
 
+mod dns;
 mod http;
 mod parser;
 mod proxy_protocol;
+mod quic;
 mod sniff;
 mod tls;
 
@@ -21,17 +25,19 @@ pub const HEAD_BYTES: usize = 16 * 1024;
 /// One application message, as far as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// `http-request`, `http-response`, `proxy-v1`, `proxy-v2`, `tls-client-hello` or `tls-server-hello`.
+    /// `http-request`, `http-response`, `proxy-v1`, `proxy-v2`, `tls-client-hello`, `tls-server-hello`, `dns-query`,
+    /// `dns-response`, or `quic-` with the type of a long header (`initial`, `0rtt`, `handshake`, `retry`,
+    /// `version-negotiation`).
     pub kind: &'static str,
     /// Frame of the first byte.
     pub first: Mark,
     /// Frame of the last byte that was seen.
     pub last: Mark,
-    /// HTTP method (RFC 9110, section 9).
+    /// HTTP method (RFC 9110, section 9), or the type that a DNS question asks for.
     pub method: Option<String>,
-    /// HTTP request target (RFC 9112, section 3.2), at most 2,048 bytes.
+    /// HTTP request target (RFC 9112, section 3.2), at most 2,048 bytes; or the name that a DNS question asks for.
     pub target: Option<String>,
-    /// HTTP status code (RFC 9110, section 15).
+    /// HTTP status code (RFC 9110, section 15), or RCODE of a DNS response.
     pub status: Option<u16>,
     /// `name: value` of the HTTP headers that rules or joins read, names as sent.
     pub headers: Vec<String>,
@@ -43,7 +49,8 @@ pub struct Message {
     pub dst: Option<String>,
     /// TLS server name (RFC 6066, section 3), or the authority of a PROXY header.
     pub sni: Option<String>,
-    /// TLS random (hex), or what a PROXY header has to tell connections apart.
+    /// TLS random (hex), what a PROXY header has to tell connections apart, DNS id (hex), or the connection id that a
+    /// QUIC packet is sent to (hex).
     pub token: Option<String>,
     /// False when a gap or the end of the capture cut the message.
     pub complete: bool,
@@ -71,6 +78,13 @@ impl Message {
     fn between(self, first: Mark, last: Mark) -> Message {
         Message { first, last, ..self }
     }
+}
+
+/// The message in one datagram of `wire` bytes, of which `bytes` were captured.
+pub fn datagram(bytes: &[u8], wire: u32, mark: Mark) -> Option<Message> {
+    let wire = wire as usize;
+    let message = dns::read(bytes, wire).or_else(|| quic::read(bytes, wire))?;
+    Some(message.between(mark, mark))
 }
 
 /// Where the parser of one half puts its messages: the first [`MESSAGES_PER_HALF`], the rest counted.

@@ -48,6 +48,7 @@ fn decode(layer: Layer, packet: &mut Packet, kind: fn(u8) -> Kind) -> Outcome {
             };
             packet.src_port = u16::from_be_bytes([i0, i1]);
             packet.dst_port = packet.src_port;
+            packet.seq = layer.head().map_or(0, |&[_, _, _, _, _, _, s0, s1]| u32::from(u16::from_be_bytes([s0, s1])));
         }
         Kind::Error if layer.bytes.len() > HEADER => packet.quoted = quote::decode(rest),
         Kind::Error | Kind::Other => {}
@@ -70,6 +71,7 @@ mod tests {
     fn echo_has_its_identifier_for_ports() {
         let packet = received(&ipv4(protocol::ICMP, &[8, 0, 0, 0, 1, 2, 0, 1, b'x']));
         assert_eq!((packet.icmp_type, packet.src_port, packet.dst_port, packet.payload_length), (8, 258, 258, 1));
+        assert_eq!(packet.seq, 1);
         let packet = received(&ipv6(protocol::ICMPV6, &[129, 0, 0, 0, 1, 2, 0, 1]));
         assert_eq!((packet.icmp_type, packet.src_port), (129, 258));
     }
