@@ -13,7 +13,12 @@ from tests.lab import files
 from tests.lab.world import World
 
 SNAP = 262144
-PATIENCE = 25
+BUFFER_KIB = 32768
+# How often tcpdump hands on what its ring holds, and a bit.
+RING_S = 1.1
+PATIENCE_S = 30
+COUNTS = re.compile(r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped")
+Counts = tuple[int, int, int]
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Tap:
     interface: str
     form: str = "us"
     snap: int = SNAP
+    buffer: int = BUFFER_KIB
     only: str = ""
     drops: int = 0
     frames: int = 0
@@ -34,25 +40,10 @@ class Tap:
     def start(self, world: World, folder: Path) -> None:
         """Begin to capture; returns at once."""
         self.path = folder / f"{self.name}.pcap"
-        nano = self.form[:2] in ("ns", "ng")
-        argv = [
-            "tcpdump",
-            "-i",
-            self.interface,
-            "-n",
-            "-U",
-            "-Z",
-            "root",
-            "-s",
-            str(self.snap),
-            "-B",
-            "32768",
-            "-w",
-            str(self.path),
-        ]
-        argv += ["--time-stamp-precision", "nano" if nano else "micro"]
-        if self.interface == "any":
-            argv += ["-y", "LINUX_SLL2"]
+        precision = "nano" if self.form[:2] in ("ns", "ng") else "micro"
+        argv = ["tcpdump", "-i", self.interface, "-n", "-U", "-Z", "root", "-s", str(self.snap), "-B", str(self.buffer),
+                "-w", str(self.path), "--time-stamp-precision", precision]  # fmt: skip
+        argv += ["-y", "LINUX_SLL2"] if self.interface == "any" else []
         argv += [self.only] if self.only else []
         self.process = world.spawn(self.node, argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
@@ -64,17 +55,25 @@ class Tap:
                 return
         raise RuntimeError(f"tcpdump at {self.name} did not start")
 
+    def counts(self) -> Counts:
+        """What tcpdump says when asked: packets written, come through the filter, lost by the kernel."""
+        assert self.process and self.process.stderr
+        self.process.send_signal(signal.SIGUSR1)
+        for line in self.process.stderr:
+            if found := COUNTS.search(line):
+                written, come, lost = map(int, found.groups())
+                return written, come, lost
+        raise RuntimeError(f"tcpdump at {self.name} ended early")
+
     def stop(self) -> None:
         """End tcpdump, read what it lost, and rewrite the file in its form."""
         assert self.process
+        written, come, self.drops = self.counts()
+        # On all interfaces both copies of a packet come, and the filter may take one.
+        if not self.only and self.interface != "any":
+            self.drops = max(self.drops, come - written)
         self.process.send_signal(signal.SIGINT)
-        _, text = self.process.communicate(timeout=20)
-        dropped = re.search(r"(\d+) packets dropped by kernel", text)
-        self.drops = int(dropped[1]) if dropped else 0
-        kept_by, come = re.search(r"(\d+) packets? captured", text), re.search(r"(\d+) packets? received", text)
-        # On all interfaces both copies of a packet are received, and the filter may take one.
-        if kept_by and come and not self.only and self.interface != "any":
-            self.drops += max(0, int(come[1]) - int(kept_by[1]))
+        self.process.communicate(timeout=20)
         kept = files.read(self.path)
         self.frames = len(kept.frames)
         if self.form not in ("us", "ns"):
@@ -95,14 +94,14 @@ def start(world: World, taps: list[Tap], folder: Path) -> None:
 
 
 def stop(taps: list[Tap]) -> None:
-    """End all captures: tcpdump reads its ring once a second, and on a busy machine it lags behind."""
-    time.sleep(1.1)
-    before: list[int] = []
-    for _ in range(PATIENCE):
-        sizes = [tap.path.stat().st_size for tap in taps]
-        if sizes == before:
+    """End all captures, once each has written what came to it: tcpdump reads its ring once a second, or later."""
+    end, before = time.monotonic() + PATIENCE_S, {}
+    time.sleep(RING_S)
+    while time.monotonic() < end:
+        now = {tap.name: tap.counts() for tap in taps}
+        if now == before or all(written >= come - lost for written, come, lost in now.values()):
             break
-        before = sizes
-        time.sleep(0.4)
+        before = now
+        time.sleep(RING_S)
     for tap in taps:
         tap.stop()

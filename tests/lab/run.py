@@ -1,10 +1,10 @@
-"""Plays scenarios: ``python -m tests.lab.run [--seed N] [--out DIR] [--jobs N] [--list] [SCENARIO...]``."""
+"""Plays scenarios: ``python -m tests.lab.run [--seed N]... [--out DIR] [--jobs N] [--table] [--list] [NAME...]``."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -22,7 +22,9 @@ from tests.lab.check import Witness
 from tests.lab.plan import Plan
 from tests.lab.scenarios.index import load
 from tests.lab.stage import Stage
-from tests.lab.world import World, missing, sweep
+from tests.lab.world import World, missing, signal_when_orphaned, sweep
+
+JOBS = 6
 
 
 @dataclass
@@ -79,18 +81,49 @@ def play_all(wanted: Iterable[tuple[int, str]], out: Path, jobs: int) -> Iterato
     sweep()
     known = load()
     ordered = sorted(wanted, key=lambda pair: (known[pair[1]].order, pair))
-    with ProcessPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(play, name, seed, out / str(seed)) for seed, name in ordered]):
-            yield future.result()
+    with ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),)) as pool:
+        try:
+            for future in as_completed([pool.submit(play, name, seed, out / str(seed)) for seed, name in ordered]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _obey(parent: int) -> None:
+    """A worker that is told to end, or whose parent was killed, first takes down the world it plays in."""
+
+    def end(*_: object) -> None:
+        for world in list(World.standing):
+            world.close()
+        os._exit(143)
+
+    signal.signal(signal.SIGTERM, end)
+    signal_when_orphaned(signal.SIGTERM)
+    if os.getppid() != parent:
+        end()
+
+
+def table(rows: Iterable[Outcome]) -> str:
+    """Scenarios, seconds, claims shown, and connections by verdict, per seed: a table in Markdown."""
+    ordered = sorted(rows, key=lambda row: (row.name, row.seed))
+    lines = ["| scenario | seed | s | claims | connections |", "|---|---|---|---|---|"]
+    for row in ordered:
+        verdicts = ", ".join(f"{number:,} {word}" for word, number in sorted(row.verdicts.items()))
+        claims = f"{row.claims - len(row.wrong)} of {row.claims}"
+        cells = (row.name, row.seed, f"{row.seconds:.1f}", claims, row.skipped or verdicts or "could not be played")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def main() -> int:
     """The command line; 1 when a scenario failed or its phenomenon could not be shown."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
-    parser.add_argument("--seed", type=int, help="addresses, ports and timings come from it (default: random)")
+    seeds = "addresses, ports and timings come from it; may be given again (default: random)"
+    parser.add_argument("--seed", type=int, action="append", help=seeds)
     parser.add_argument("--out", type=Path, help="where to put the captures (default: a temporary folder)")
-    parser.add_argument("--jobs", type=int, default=4, help="worlds side by side (default 4)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"worlds side by side (default {JOBS})")
+    parser.add_argument("--table", action="store_true", help="end with a table of scenarios, times and verdicts")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     options = parser.parse_args()
     known = load()
@@ -103,16 +136,16 @@ def main() -> int:
     if reason := missing():
         print(f"skipped: {reason}", file=sys.stderr)
         return 2
-    # A worker that is told to stop must leave its with blocks, or namespaces stay.
+    # Told to stop, leave the with blocks: workers are ended and worlds taken down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    seed = options.seed if options.seed is not None else random.randrange(10_000)
+    seeds = options.seed or [random.randrange(10_000)]
     out = options.out or Path(tempfile.mkdtemp(prefix="flowscope-lab-"))
-    print(f"seed {seed}, into {out}")
-    begin, bad, rows = time.time(), 0, []
-    with contextlib.suppress(KeyboardInterrupt):
-        for outcome in play_all([(seed, name) for name in options.names or known], out, options.jobs):
+    print(f"seed {', '.join(map(str, seeds))}, into {out}")
+    begin, bad, rows = time.time(), 0, list[Outcome]()
+    try:
+        for outcome in play_all([(s, n) for s in seeds for n in options.names or known], out, options.jobs):
             bad += not outcome.good
-            rows.append(asdict(outcome))
+            rows.append(outcome)
             word = "skip" if outcome.skipped else "ok" if outcome.good else "FAIL"
             told = f"{word:4s} {outcome.name:28s} {outcome.seconds:5.1f} s  {outcome.claims} claims "
             verdicts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(outcome.verdicts.items()))
@@ -120,7 +153,11 @@ def main() -> int:
             for line in (*outcome.wrong, *outcome.error.splitlines()[-12:]):
                 print(f"       {line}")
             sys.stdout.flush()
-    (out / "outcomes.json").write_text(json.dumps(rows, indent=1))
+    except KeyboardInterrupt:
+        return 130
+    (out / "outcomes.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    if options.table:
+        print(table(rows))
     print(f"{len(rows)} scenarios, {bad} failed, {time.time() - begin:.0f} s")
     return 1 if bad else 0
 

@@ -45,20 +45,24 @@ class Server:
     async def listen(self, listener: dict[str, Any]) -> None:
         """Accept connections for ever; the state ``refuse`` closes the socket itself."""
         loop, sock = asyncio.get_running_loop(), None
+        coming: asyncio.Task[tuple[socket.socket, Any]] | None = None
         while True:
             if self.state(listener) == "refuse":
-                if sock:
+                if coming and sock:
+                    coming.cancel()
                     sock.close()
-                    sock = None
+                    coming = sock = None
                 await asyncio.sleep(0.02)
                 continue
             sock = sock or self.bind(listener)
             if not listener.get("accept", True):
                 await asyncio.sleep(3600)
-            try:
-                conn, peer = await asyncio.wait_for(loop.sock_accept(sock), 0.1 if listener.get("script") else None)
-            except TimeoutError:
+            # A timeout around accept itself could lose the connection that comes at that moment.
+            coming = coming or asyncio.create_task(loop.sock_accept(sock))
+            if not (await asyncio.wait({coming}, timeout=0.1 if listener.get("script") else None))[0]:
                 continue
+            conn, peer = coming.result()
+            coming = None
             task = asyncio.create_task(self.serve(listener, conn, peer))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)

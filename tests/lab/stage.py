@@ -134,6 +134,7 @@ class Stage:
         path = self.folder / "prober.json"
         path.write_text(json.dumps(spec))
         self.world.spawn("lb", [sys.executable, str(HERE / "prober.py"), str(path)], cwd=HERE.parent.parent)
+        tracking.wait_until(Path(spec["log"]).exists, "the prober does not start")
         self.tables.probe(policy, interval, timeout, **more)
 
     def begin(self) -> None:
@@ -178,6 +179,7 @@ class Stage:
         capture.stop(self.taps)
         assert self.tracker
         self.moves += self.tracker.stop()
+        self.extra["events_lost"] = self.tracker.lost
         for node in ("lb", "cli", *(member.name for member in self.members)):
             self.counters[node] = tracking.counters(self.world, node)
 

@@ -1,6 +1,7 @@
 """The lab against flowscope: every scenario twice, with other addresses, and what a report must and must not say.
 
-FLOWSCOPE_LAB_SEED=N plays seeds N and N+1 instead of 1 and 2; FLOWSCOPE_LAB=0 leaves the lab out.
+FLOWSCOPE_LAB_SEED=N plays seeds N and N+1 instead of 1 and 2; FLOWSCOPE_LAB=0 leaves the lab out; FLOWSCOPE_LAB_JOBS=N
+plays N scenarios side by side.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.lab import compare, degrade
-from tests.lab.compare import Difference
-from tests.lab.run import Outcome, play_all
+from tests.lab import compare, spoil
+from tests.lab.reports import Reports, Said
+from tests.lab.run import JOBS, Outcome, play_all
 from tests.lab.scenarios.index import load
 from tests.lab.world import missing
 
@@ -33,17 +34,23 @@ pytestmark = [
     pytest.mark.parametrize("seed", SEEDS),
 ]
 each = pytest.mark.parametrize("name", sorted(load()))
+clean = pytest.mark.parametrize("clean", CLEAN)
+views = pytest.mark.parametrize("how", ["topology", "blind"])
 
 
 class Runs:
     """The outcomes of all scenarios that the chosen tests ask for, and flowscope's reports of them."""
 
-    def __init__(self, out: Path, wanted: set[tuple[int, str]]) -> None:
+    def __init__(self, out: Path, plain: set[tuple[int, str]], spoiled: set[tuple[int, str]]) -> None:
         self.out = out
         self.outcomes: dict[tuple[int, str], Outcome] = {}
-        for outcome in play_all(wanted, out, jobs=4):
-            self.outcomes[outcome.seed, outcome.name] = outcome
-        self.differ = cache(self._differ)
+        self.reports = Reports(EXE)
+        # Playing is mostly waiting: reports are made meanwhile.
+        for outcome in play_all(plain | spoiled, out, int(os.environ.get("FLOWSCOPE_LAB_JOBS", JOBS))):
+            key = outcome.seed, outcome.name
+            self.outcomes[key] = outcome
+            if not outcome.error and not outcome.skipped:
+                self.reports.ask(self.folder(*key), spoiled=key in spoiled)
 
     def folder(self, seed: int, name: str) -> Path:
         """The captures of a run that went well; skips where it could not be played."""
@@ -53,22 +60,25 @@ class Runs:
         assert not outcome.error, outcome.error
         return self.out / str(seed) / name
 
-    def _differ(self, seed: int, name: str, blind: bool) -> Difference:
-        folder = self.folder(seed, name)
-        return compare.differ(compare.truth(folder), compare.analyze(EXE, folder, blind=blind))
+    def said(self, seed: int, name: str, how: str) -> Said:
+        """What flowscope says of a run, or of a spoiled copy."""
+        return self.reports.said(self.folder(seed, name), how)
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, core: None) -> Runs:
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, core: None) -> Iterator[Runs]:
     """Plays what the selected tests need, once."""
     if reason := missing():
         pytest.skip(reason)
-    wanted = set()
+    wanted: dict[str, set[tuple[int, str]]] = {"name": set(), "clean": set()}
     for item in request.session.items:
         params = getattr(item, "callspec", None) and item.callspec.params
         if params and item.path == request.path:
-            wanted |= {(params["seed"], params[key]) for key in ("name", "clean") if key in params}
-    return Runs(tmp_path_factory.mktemp("lab"), wanted)
+            for key in wanted.keys() & params.keys():
+                wanted[key].add((params["seed"], params[key]))
+    played = Runs(tmp_path_factory.mktemp("lab"), wanted["name"], wanted["clean"])
+    yield played
+    played.reports.close()
 
 
 @cache
@@ -89,7 +99,7 @@ def test_the_phenomenon_is_real(runs: Runs, seed: int, name: str) -> None:
 
 @each
 def test_the_faults_are_named(runs: Runs, seed: int, name: str) -> None:
-    lacking = runs.differ(seed, name, False).missing
+    lacking = runs.said(seed, name, "topology").differs.missing
     later = sorted({item.split()[0] for item in lacking} - built())
     assert not [item for item in lacking if item.split()[0] in built()]
     if later:
@@ -97,117 +107,75 @@ def test_the_faults_are_named(runs: Runs, seed: int, name: str) -> None:
 
 
 @each
-@pytest.mark.parametrize("blind", [False, True], ids=["topology", "blind"])
-def test_nothing_is_invented(runs: Runs, seed: int, name: str, blind: bool) -> None:
-    assert not runs.differ(seed, name, blind).invented
+@views
+def test_nothing_is_invented(runs: Runs, seed: int, name: str, how: str) -> None:
+    assert not runs.said(seed, name, how).differs.invented
 
 
 @each
-@pytest.mark.parametrize("blind", [False, True], ids=["topology", "blind"])
-def test_legs_are_joined(runs: Runs, seed: int, name: str, blind: bool) -> None:
-    found = runs.differ(seed, name, blind)
+@views
+def test_legs_are_joined(runs: Runs, seed: int, name: str, how: str) -> None:
+    found = runs.said(seed, name, how).differs
     assert found.precision >= 0.99, found.misjoined[:5]
     if name in PROXIED and found.recall < 0.99:
         pytest.xfail("a proxy's connections are not joined yet")
     assert found.recall >= 0.99, found.unjoined[:5]
 
 
-def spoiled(
-    runs: Runs, seed: int, clean: str, tmp_path: Path, *changes: degrade.Change, **options: Any
-) -> tuple[Path, Difference]:
-    """A copy of a run with every file changed, and how a report of it differs."""
-    folder = degrade.copy(runs.folder(seed, clean), tmp_path / "run")
-    told = compare.truth(folder)
-    files = [degrade.rewrite(folder / row["file"], *changes, **options).name for row in told["captures"]]
-    return folder, compare.differ(told, compare.analyze(EXE, folder, captures=files))
-
-
-clean = pytest.mark.parametrize("clean", CLEAN)
-CHANGES = {
-    "loss-1%": degrade.drop_share(0.01, 7),
-    "loss-10%": degrade.drop_share(0.1, 7),
-    "reordered": degrade.reorder(0.2, 7),
-    "doubled": degrade.duplicate(0.3, 7),
-    "snap-96": degrade.cut_to(96),
-}
-
-
 @clean
-@pytest.mark.parametrize("change", CHANGES)
-def test_worse_captures_invent_nothing(runs: Runs, seed: int, clean: str, change: str, tmp_path: Path) -> None:
-    _, found = spoiled(runs, seed, clean, tmp_path, CHANGES[change])
+@pytest.mark.parametrize("how", ["loss-1%", "loss-10%", "reordered", "doubled", "snap-96", "late"])
+def test_worse_captures_invent_nothing(runs: Runs, seed: int, clean: str, how: str) -> None:
+    found = runs.said(seed, clean, how).differs
     assert not found.invented
     assert found.precision >= 0.98, found.misjoined[:5]
 
 
 @clean
-def test_late_captures_invent_nothing(runs: Runs, seed: int, clean: str, tmp_path: Path) -> None:
-    calls = compare.truth(runs.folder(seed, clean))["connections"]
-    _, found = spoiled(runs, seed, clean, tmp_path, degrade.since(calls[len(calls) // 2]["t_syn"]))
-    assert not found.invented
-    assert found.precision >= 0.98, found.misjoined[:5]
-
-
-@clean
-def test_captures_that_begin_at_different_times_invent_nothing(
-    runs: Runs, seed: int, clean: str, tmp_path: Path
-) -> None:
-    _, found = spoiled(runs, seed, clean, tmp_path, degrade.between(0.5, 1))
+def test_captures_that_begin_at_different_times_invent_nothing(runs: Runs, seed: int, clean: str) -> None:
+    found = runs.said(seed, clean, "apart").differs
     if found.invented and clean == "closed-port":
         pytest.xfail("what was refused before the inner captures began is laid to the frontend")
     assert not found.invented
 
 
 @clean
-@pytest.mark.parametrize("change", ["reordered", "doubled", "snap-96"])
-def test_worse_captures_still_show_the_fault(runs: Runs, seed: int, clean: str, change: str, tmp_path: Path) -> None:
-    _, found = spoiled(runs, seed, clean, tmp_path, CHANGES[change])
+@pytest.mark.parametrize("how", ["reordered", "doubled", "snap-96"])
+def test_worse_captures_still_show_the_fault(runs: Runs, seed: int, clean: str, how: str) -> None:
+    found = runs.said(seed, clean, how).differs
     assert not found.missing
     assert found.recall >= 0.98, found.unjoined[:5]
 
 
 @clean
-@pytest.mark.parametrize("form", ["us-be", "ns", "ng", "ng-be"])
-def test_every_form_says_the_same(runs: Runs, seed: int, clean: str, form: str, tmp_path: Path) -> None:
-    _, found = spoiled(runs, seed, clean, tmp_path, form=form)
+@pytest.mark.parametrize("how", spoil.FORMS)
+def test_every_form_says_the_same(runs: Runs, seed: int, clean: str, how: str) -> None:
+    found = runs.said(seed, clean, how).differs
     assert not found.missing
     assert not found.invented
     assert found.recall >= 0.99
 
 
 @clean
-def test_cut_frames_are_told(runs: Runs, seed: int, clean: str, tmp_path: Path) -> None:
-    folder, _ = spoiled(runs, seed, clean, tmp_path, degrade.cut_to(60))
-    report = compare.analyze(EXE, folder)
-    assert "truncated-packets" in {finding["rule"] for finding in report["findings"]}
+def test_cut_frames_are_told(runs: Runs, seed: int, clean: str) -> None:
+    assert "truncated-packets" in runs.said(seed, clean, "snap-60").rules
 
 
 @clean
-def test_a_wrong_clock_does_not_part_the_legs(runs: Runs, seed: int, clean: str, tmp_path: Path) -> None:
-    folder = degrade.copy(runs.folder(seed, clean), tmp_path / "run")
-    told = compare.truth(folder)
-    degrade.rewrite(folder / told["captures"][-1]["file"], degrade.shift_clock(2.5, 50))
-    found = compare.differ(told, compare.analyze(EXE, folder))
+def test_a_wrong_clock_does_not_part_the_legs(runs: Runs, seed: int, clean: str) -> None:
+    found = runs.said(seed, clean, "other-clock").differs
     assert not found.invented
     assert not found.missing
     assert found.recall >= 0.99, found.unjoined[:5]
 
 
 @clean
-def test_a_file_cut_short_is_read_as_far_as_it_goes(runs: Runs, seed: int, clean: str, tmp_path: Path) -> None:
-    folder = degrade.copy(runs.folder(seed, clean), tmp_path / "run")
-    told = compare.truth(folder)
-    last = told["captures"][-1]["file"]
-    degrade.cut_file(folder / last, 0.6)
-    report = compare.analyze(EXE, folder)
-    assert [c["path"] for c in report["captures"] if c["issues"]] == [last]
-    assert not compare.differ(told, report).invented
+def test_a_file_cut_short_is_read_as_far_as_it_goes(runs: Runs, seed: int, clean: str) -> None:
+    said = runs.said(seed, clean, "cut-short")
+    assert said.damaged == spoil.names(compare.truth(runs.folder(seed, clean)))[-1:]
+    assert not said.differs.invented
 
 
 @clean
-def test_a_missing_point_invents_nothing(runs: Runs, seed: int, clean: str, tmp_path: Path) -> None:
-    for row in compare.truth(runs.folder(seed, clean))["captures"]:
-        folder = degrade.copy(runs.folder(seed, clean), tmp_path / row["vantage"])
-        told = compare.truth(folder)
-        files = [other["file"] for other in told["captures"] if other is not row and other["file"] != row["file"]]
-        assert not compare.differ(told, compare.analyze(EXE, folder, captures=files)).invented, row["file"]
+def test_a_missing_point_invents_nothing(runs: Runs, seed: int, clean: str) -> None:
+    for number, file in enumerate(spoil.names(compare.truth(runs.folder(seed, clean)))):
+        assert not runs.said(seed, clean, f"without-{number}").differs.invented, file

@@ -6,13 +6,25 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.packets import Tuple4
 from tests.lab.world import World
 
+NETFILTER = 12
+BUFFER_BYTES = 64 << 20
 PAIR = re.compile(r"src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
+
+
+def wait_until(holds: Callable[[], object], otherwise: str, seconds: float = 30) -> None:
+    """Wait for a fact; RuntimeError with those words when it does not come."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise RuntimeError(otherwise)
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,43 @@ class Tracker:
     def __init__(self, world: World, folder: Path) -> None:
         self.path = folder / "conntrack.log"
         # Line buffering, or the tail is lost when it ends.
-        argv = ["stdbuf", "-oL", "conntrack", "-E", "-e", "NEW", "-p", "tcp", "-o", "timestamp", "-b", "8388608"]
+        argv = [
+            "stdbuf",
+            "-oL",
+            "conntrack",
+            "-E",
+            "-e",
+            "NEW",
+            "-p",
+            "tcp",
+            "-o",
+            "timestamp",
+            "-b",
+            str(BUFFER_BYTES),
+        ]
         with self.path.open("w") as out:
             self.process = world.spawn("lb", argv, stdout=out, stderr=subprocess.DEVNULL)
-        time.sleep(0.15)
+        self.lost = 0
+        wait_until(lambda: self._queue() is not None, "conntrack does not listen")
+
+    def _queue(self) -> tuple[int, int] | None:
+        """Bytes of events not read yet and events lost, of its own socket; None before it listens."""
+        try:
+            if Path(f"/proc/{self.process.pid}/comm").read_text().strip() != "conntrack":
+                return None
+            lines = Path(f"/proc/{self.process.pid}/net/netlink").read_text().splitlines()
+        except OSError:
+            return None
+        for line in lines[1:]:
+            _, family, _, groups, unread, _, _, _, drops, _ = line.split()
+            if int(family) == NETFILTER and int(groups, 16):
+                return int(unread), int(drops)
+        return None
 
     def stop(self) -> list[Translation]:
-        """End it and read what it saw."""
+        """End it, once it has read every event, and return what it saw."""
+        wait_until(lambda: not (self._queue() or (0, 0))[0], "conntrack does not keep up")
+        self.lost = (self._queue() or (0, 0))[1]
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=10)
         rows = []

@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from tests.lab.plan import Plan
 
@@ -33,14 +34,16 @@ def missing() -> str | None:
     return None
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def signal_when_orphaned(number: signal.Signals = signal.SIGKILL) -> None:
+    """Ask the kernel to send this process a signal when its parent ends, however it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
-def _started(pid: int) -> str | None:
-    """A process's start time in ticks: a recycled pid has another."""
+def started(pid: int) -> str | None:
+    """A process's start time in ticks: a recycled pid has another. None when it ended, waited for or not."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return words[19] if words[0] != "Z" else None
     return None
 
 
@@ -61,8 +64,8 @@ def sweep() -> int:
     stale = 0
     for entry in REGISTRY.glob("fs*") if REGISTRY.is_dir() else ():
         with contextlib.suppress(OSError, ValueError):
-            pid, started = entry.read_text().split()
-            if _started(int(pid)) != started:
+            pid, since = entry.read_text().split()
+            if started(int(pid)) != since:
                 _remove(entry.name)
                 stale += 1
     return stale
@@ -70,6 +73,9 @@ def sweep() -> int:
 
 class World:
     """The nodes ``cli``, ``lb``, ``sw`` and the members; use as a context manager."""
+
+    standing: ClassVar[list[World]] = []
+    """Those of this process."""
 
     def __init__(self, plan: Plan, *, routed: bool = False, offloads: bool = True) -> None:
         """``routed`` sends traffic between members through the balancer; else they share a wire."""
@@ -79,8 +85,9 @@ class World:
         self.running: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> World:
+        self.standing.append(self)
         REGISTRY.mkdir(exist_ok=True)
-        (REGISTRY / self.prefix).write_text(f"{os.getpid()} {_started(os.getpid())}")
+        (REGISTRY / self.prefix).write_text(f"{os.getpid()} {started(os.getpid())}")
         try:
             self._build()
         except BaseException:
@@ -98,6 +105,8 @@ class World:
                 process.kill()
             process.wait()
         _remove(self.prefix)
+        if self in self.standing:
+            self.standing.remove(self)
 
     def ns(self, node: str) -> str:
         """The namespace of a node."""
@@ -123,7 +132,7 @@ class World:
     def spawn(self, node: str, argv: Iterable[str], **streams: object) -> subprocess.Popen[str]:
         """Start a process in a node; it dies with this one."""
         argv = ["ip", "netns", "exec", self.ns(node), *argv]
-        process = subprocess.Popen(argv, text=True, preexec_fn=_die_with_parent, **streams)  # type: ignore[call-overload]
+        process = subprocess.Popen(argv, text=True, preexec_fn=signal_when_orphaned, **streams)  # type: ignore[call-overload]
         self.running.append(process)
         return process
 

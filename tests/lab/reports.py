@@ -1,0 +1,61 @@
+"""What flowscope says about runs and their spoiled copies, asked while other scenarios still play."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab import compare, degrade, spoil
+from tests.lab.compare import Difference
+
+Key = tuple[Path, str]
+PLAIN = ("topology", "blind")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A report, as far as the tests ask: how it differs from the truth, its rules, the files it found damaged."""
+
+    differs: Difference
+    rules: set[str]
+    damaged: list[str]
+
+
+class Reports:
+    """Asks two at a time; each question once."""
+
+    def __init__(self, exe: str) -> None:
+        self.exe, self.pool = exe, ThreadPoolExecutor(2)
+        self.asked: dict[Key, Future[Said]] = {}
+
+    def ask(self, folder: Path, *, spoiled: bool) -> None:
+        """Ask about a run with its topology and blind, and about its spoiled copies."""
+        for how in (*PLAIN, *(spoil.of(compare.truth(folder)) if spoiled else ())):
+            self.asked[folder, how] = self.pool.submit(self._answer, folder, how)
+
+    def said(self, folder: Path, how: str) -> Said:
+        """The answer, waited for."""
+        return self.asked[folder, how].result()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self.pool.shutdown(cancel_futures=True)
+
+    def _answer(self, folder: Path, how: str) -> Said:
+        told = compare.truth(folder)
+        if how in PLAIN:
+            return said(told, compare.analyze(self.exe, folder, blind=how == "blind"))
+        with tempfile.TemporaryDirectory(prefix="flowscope-spoiled-") as top:
+            copy = degrade.copy(folder, Path(top) / "run")
+            captures = spoil.of(told)[how](copy, told)
+            return said(told, compare.analyze(self.exe, copy, captures=captures))
+
+
+def said(told: dict[str, Any], report: dict[str, Any]) -> Said:
+    """A report against a run's truth."""
+    rules = {finding["rule"] for finding in report["findings"]}
+    damaged = [capture["path"] for capture in report["captures"] if capture["issues"]]
+    return Said(compare.differ(told, report), rules, damaged)
