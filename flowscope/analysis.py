@@ -173,7 +173,8 @@ def follow(
     paths = with_paths(flows, legs, all_joins(joins, proxied), events, messages, addresses, known).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
-    ends = dict(point_table.select("point", "until_ns").iter_rows())
+    starts = clocks.corrected_ns(dict(point_table.select("point", "first_ns").iter_rows()))
+    ends = clocks.corrected_ns(dict(point_table.select("point", "until_ns").iter_rows()))
     window = Window(
         captures=captures,
         points=points,
@@ -184,7 +185,7 @@ def follow(
         addresses=addresses,
         legs=legs,
         paths=paths,
-        places=places(flows, points, addresses, known, clocks.corrected_ns(ends)),
+        places=places(flows, points, addresses, known, ends, starts),
         topology=known,
         profile=profile or UNTOLD,
         prober_ranges=tags.ranges(load_profiles()) if tags else (),

@@ -31,7 +31,7 @@ class Place:
     sure: bool
     """False when the point may as well be on the wire next to the host."""
     first_ns: int
-    """From when the point was provably captured: its first packet, on the reference clock."""
+    """From when the point was provably captured: its first frame, on the reference clock."""
     last_ns: int
     """Until when: its last packet, or the end of its capture where that is known."""
 
@@ -42,6 +42,7 @@ def places(
     addresses: pl.DataFrame,
     topology: Topology,
     until_ns: Mapping[int, int] | None = None,
+    since_ns: Mapping[int, int] | None = None,
 ) -> dict[int, Place]:
     """The place of every point that has flows, by point number.
 
@@ -51,6 +52,7 @@ def places(
         addresses: the core's address table.
         topology: resolves the names of nodes.
         until_ns: until when each point was captured, on the reference clock; without it until its last packet.
+        since_ns: from when; a frame of ARP shows that a point was captured while nothing reached its host.
     """
     alive = flows.group_by("point").agg(pl.col("at_ns").min(), (pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns")).max().alias("end"))  # fmt: skip # noqa: E501
     seen = _endpoints(flows)
@@ -64,7 +66,8 @@ def places(
             cooked = ((here["sent_types"] | here["got_types"]) != 0).any()
             hosts = _by_packet_types(here) if cooked else _by_ttl(here)
             sure = cooked and bool(hosts)
-        found[point] = Place(point, hosts, sure, first, max(last, (until_ns or {}).get(point, last)))
+        since, until = min(first, (since_ns or {}).get(point, first)), max(last, (until_ns or {}).get(point, last))
+        found[point] = Place(point, hosts, sure, since, until)
     return found
 
 

@@ -124,6 +124,11 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         "unknown": "got no answer",
     }[where]
     summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
+    if 0 < known.height < failed.height:
+        caveats.append(
+            f"Where was seen of {known.height:,} of them; of the others no point at the member saw the time."
+        )
+        verdict = max(verdict, Verdict.LIKELY if known.height < _RUN else verdict, key=lambda one: one.rank)
     served = served_meanwhile(window, member, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."

@@ -89,3 +89,23 @@ def test_doubts_probes_that_stop_arriving(tmp_path: Path, upstream: bool) -> Non
     assert [(one.subject["member"], one.verdict) for one in found] == (
         [] if upstream else [("10.1.0.5:9999", Verdict.UNDECIDED)]
     )
+
+
+@pytest.mark.parametrize("siblings", [True, False])
+def test_a_silent_members_point_is_told_by_those_of_its_siblings(tmp_path: Path, siblings: bool) -> None:
+    wire = Wire()
+    for at in range(6):
+        ask(wire, probe(0, 50000 + at)[: 2 if siblings else 1], T0 + at * SECOND, "200", 1000 * at)
+        ask(wire, probe(1, 51000 + at), T0 + at * SECOND, "ignore", 1000 * at + 500)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.facts["where"], found.verdict) == ("in-member" if siblings else "unknown", Verdict.LIKELY)
+
+
+def test_doubts_where_when_the_members_point_saw_the_time_of_few(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 9, ["200", *["ignore"] * 6], upto=1)
+    # The member's capture ends after the first lost probe.
+    ask(wire, [Hop("b", ("192.0.2.1", 6000), ("10.1.0.5", 22), 60)], T0 + 3 * SECOND // 2, "tcp", 77)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["where"], found.verdict) == ("before-member", Verdict.LIKELY)
+    assert any("of the others no point" in caveat for caveat in found.caveats)
