@@ -82,7 +82,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
         caveats.append(
             f"{served:,} connections were served and {unanswered:,} were not: the balancer's own times differ."
         )
-    verdict = limited(verdict, told, caveats)
+    verdict = limited(window, verdict, told, caveats)
     failed = pl.concat([health.failed for health in told])
     inside = pl.any_horizontal(pl.col("decided_ns").is_between(start, end) for start, end in stretches)
     failed = failed.filter(inside | pl.col("decided_ns").is_in([start for start, _ in stretches]))

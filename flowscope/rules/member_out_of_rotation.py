@@ -177,7 +177,7 @@ def _finding(
     )
     proof = cite(window, failed)
     caveats = list(doubts)
-    verdict = limited(Verdict.LIKELY if doubts else Verdict.CONFIRMED, healths, caveats)
+    verdict = limited(window, Verdict.LIKELY if doubts else Verdict.CONFIRMED, healths, caveats)
     if gets and doubts:
         verdict = Verdict.UNDECIDED
     called, endpoint = window.called(member), window.endpoint(member, port)

@@ -50,7 +50,6 @@ from flowscope.rules.probe_evidence import (
     down_since,
     limited,
     longest_run,
-    one_sided,
     served_meanwhile,
     severity,
     sources,
@@ -114,7 +113,8 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     where = str((known if known.height else placed)["where"].mode().sort()[0])
     proof = cite(window, failed)
     caveats: list[str] = []
-    verdict = limited(_verdict(window, member, port, where, placed, failed, healths, caveats), healths, caveats)
+    verdict = _verdict(window, member, port, where, placed, failed, healths, caveats)
+    verdict = limited(window, verdict, healths, caveats)
     endpoint, called, asking = window.endpoint(member, port), window.called(member), sources(window, healths)
     sent = sum(health.sent for health in healths)
     place = {
@@ -125,9 +125,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     }[where]
     summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
     if 0 < known.height < failed.height:
-        caveats.append(
-            f"Where was seen of {known.height:,} of them; of the others no point at the member saw the time."
-        )
+        caveats.append(f"Where was seen of {known.height:,}; of the others no point at the member saw the time.")
         verdict = max(verdict, Verdict.LIKELY if known.height < _RUN else verdict, key=lambda one: one.rank)
     served = served_meanwhile(window, member, failed)
     if served:
@@ -200,10 +198,6 @@ def _verdict(
     healths: Sequence[Health],
     caveats: list[str],
 ) -> Verdict:
-    paths = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))
-    if one_sided(window, paths):
-        caveats.append("The points that saw the probes saw no answer to anything: they may hear one direction only.")
-        return Verdict.UNDECIDED
     if longest_run(healths, LOST) < _ENOUGH_IN_A_ROW:
         caveats.append("Never three in a row were lost: loss on the way looks the same.")
         return Verdict.UNDECIDED

@@ -36,8 +36,11 @@ def cite(window: Window, failed: pl.DataFrame, *, examples: int = 3) -> Proof:
     return prove(window, paths, _KINDS, lambda event: _note(window, event), examples=examples, each=8)
 
 
-def limited(verdict: Verdict, healths: Sequence[Health], caveats: list[str]) -> Verdict:
-    """The verdict, no surer than what is known of the prober and how long it was watched allows."""
+def limited(window: Window, verdict: Verdict, healths: Sequence[Health], caveats: list[str]) -> Verdict:
+    """The verdict, no surer than what is known of the prober, and how long and from where it was watched, allow."""
+    if _one_sided(window, healths):
+        caveats.append("The points that saw the probes saw no answer to anything: they may hear one direction only.")
+        verdict = Verdict.UNDECIDED
     known = {health.series.by for health in healths}
     if "source" not in known:
         caveats.append(
@@ -91,10 +94,11 @@ def served_meanwhile(window: Window, member: int, failed: pl.DataFrame) -> int:
     return fine.height
 
 
-def one_sided(window: Window, paths: pl.DataFrame) -> bool:
-    """True when no point that saw these probes ever saw an answer to anything: it may hear one direction only."""
-    legs = paths["legs"].explode().cast(pl.UInt64).unique()
-    points = window.flows.filter(pl.col("leg").cast(pl.UInt64).is_in(legs.implode()))["point"].unique()
+def _one_sided(window: Window, healths: Sequence[Health]) -> bool:
+    """True when the points that saw these probes saw no connection in both directions, of whomever."""
+    probes = pl.concat([health.readings.select("path") for health in healths])
+    legs = window.paths.filter(pl.col("path").is_in(probes["path"].implode()))["legs"].explode().cast(pl.UInt64)
+    points = window.flows.filter(pl.col("leg").cast(pl.UInt64).is_in(legs.unique().implode()))["point"].unique()
     both = window.flows.filter(
         pl.col("point").is_in(points.implode()), pl.col("fwd_packets") > 0, pl.col("rev_packets") > 0
     )

@@ -78,7 +78,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     status = int(statuses.mode().sort()[0]) if statuses.len() and how in ("status", "redirect", "auth") else None
     proof = cite(window, commonest)
     caveats: list[str] = []
-    verdict = limited(_verdict(window, member, how, commonest, caveats), healths, caveats)
+    verdict = limited(window, _verdict(window, member, how, commonest, caveats), healths, caveats)
     sent = sum(health.sent for health in healths)
     endpoint, called = window.endpoint(member, port), window.called(member)
     met = {"refused": "met a RST: nothing listens on the probed port", "timeout": "got no answer to the request",
