@@ -29,6 +29,7 @@ from flowscope.nat.proxies import join_proxied
 from flowscope.nat.topology import Topology
 from flowscope.nat.topology_file import read_topology
 from flowscope.nat.witnesses import given_up
+from flowscope.probes.pools import PoolHealth
 from flowscope.probes.replay import Health
 from flowscope.rules import judge
 from flowscope.settings import Settings
@@ -72,6 +73,8 @@ class Analysis:
     """Rules that ran, and how many findings each has."""
     health: tuple[Health, ...] = ()
     """What each prober made of each member it asks."""
+    pool_health: tuple[PoolHealth, ...] = ()
+    """The members of each pool taken together."""
     version: str = __version__
 
 
@@ -191,7 +194,7 @@ def follow(
         prober_ranges=tags.ranges(load_profiles()) if tags else (),
     )
     findings, judged, problems = judge(window, settings)
-    health, failed = _health(window)
+    health, pools, failed = _health(window)
     return Analysis(
         captures=captures,
         points=points,
@@ -210,15 +213,16 @@ def follow(
         problems=[*given_up(legs), *contradictions(window), *problems, *failed],
         judged=judged,
         health=health,
+        pool_health=pools,
     )
 
 
-def _health(window: Window) -> tuple[tuple[Health, ...], list[str]]:
+def _health(window: Window) -> tuple[tuple[Health, ...], tuple[PoolHealth, ...], list[str]]:
     """The replayed probes, or one sentence about why there are none: the rest is delivered all the same."""
     try:
-        return window.health, []
+        return window.health, window.pool_health, []
     except Exception as error:
-        return (), [f"probes could not be read ({type(error).__name__}: {error}): please report this"]
+        return (), (), [f"probes could not be read ({type(error).__name__}: {error}): please report this"]
 
 
 def _timed(point: Point, clocks: Clocks) -> Point:

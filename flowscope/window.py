@@ -15,6 +15,7 @@ from flowscope.nat.places import Place
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.probes.asked import Key, Series
+from flowscope.probes.pools import PoolHealth, pool_health
 from flowscope.probes.read import read_probes
 from flowscope.probes.recognise import Known, Ranges, recognised
 from flowscope.probes.replay import Health, replay
@@ -94,6 +95,11 @@ class Window:
     def health(self) -> tuple[Health, ...]:
         """What the probers made of their probes, by member, port and prober."""
         return replay(self)
+
+    @cached_property
+    def pool_health(self) -> tuple[PoolHealth, ...]:
+        """The members of each pool taken together."""
+        return pool_health(self)
 
     @cached_property
     def judgeable(self) -> pl.DataFrame:

@@ -116,7 +116,8 @@ def analysis(**parts: Any) -> Any:
     usual: dict[str, Any] = {
         "captures": [capture()], "points": [point()], "addresses": addresses(), "flows": flows(), "legs": legs(),
         "paths": paths(), "findings": [], "problems": [], "topology": Topology(), "settings": Settings(), "judged": {},
-        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (), "events": events(),
+        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (),
+        "pool_health": (), "events": events(),
     }  # fmt: skip
     assert not set(parts) - set(usual)
     whole = {**usual, **parts}

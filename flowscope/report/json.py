@@ -14,6 +14,7 @@ import polars as pl
 
 from flowscope.report import document
 from flowscope.report.look import Look
+from flowscope.report.pool_rows import pool_objects
 from flowscope.report.rows import What, row_slices
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
             _rows(row_slices(analysis, "flows" if what == "flows" else "paths"), out)
     _key(out, "probes")
     _rows(row_slices(analysis, "probes"), out)
+    _key(out, "pools", pool_objects(analysis))
     _key(out, "snat")
     _rows(row_slices(analysis, "snat"), out)
     _key(out, "findings", document.findings(analysis))
@@ -41,6 +43,8 @@ def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> No
     _open(analysis, out)
     _key(out, what)
     _rows(row_slices(analysis, what), out)
+    if what == "probes":
+        _key(out, "pools", pool_objects(analysis))
     out.write(b"\n}\n")
 
 

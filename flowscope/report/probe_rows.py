@@ -12,7 +12,11 @@ from flowscope.report.times import SECOND, rfc3339_text
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+    from flowscope.probes.asked import Key
     from flowscope.probes.replay import Health
+
+Probed = tuple[int, int]
+"""Address number and port of what is probed."""
 
 _CHANGE = pl.Struct({"time": pl.String, "state": pl.String, "reason": pl.String})
 _COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
@@ -24,17 +28,29 @@ _COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
     "pools": pl.List(pl.String),
     "interval_s": pl.Float64,
     "per_minute": pl.Float64,
+    "member_per_minute": pl.Float64,
     "sent": pl.Int64,
     "succeeded": pl.Int64,
     "failed": pl.Int64,
     "latency_ms": pl.Float64,
+    "latency_rank": pl.Int64,
+    "known_by": pl.String,
     "timeline": pl.List(_CHANGE),
 }
 
 
 def probe_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
     """All rows in one slice: members and probers are few."""
-    rows = [_row(analysis, health) for health in analysis.health]
+    ranks = latency_ranks(analysis)
+    rates = member_rates(analysis)
+    rows = [
+        _row(analysis, health)
+        | {
+            "member_per_minute": rates[health.series.member, health.series.port][1] or None,
+            "latency_rank": ranks.get(health.series.key),
+        }
+        for health in analysis.health
+    ]
     yield pl.DataFrame(rows, schema=pl.Schema(_COLUMNS), orient="row")
 
 
@@ -57,6 +73,33 @@ def per_minute(health: Health) -> float | None:
     return round((times.len() - 1) * 60 * SECOND / lasted, 2) if lasted else None
 
 
+def member_rates(analysis: Analysis) -> dict[Probed, tuple[int, float]]:
+    """Per probed endpoint how many probers ask it, and how many probes a minute it gets from them together."""
+    rates: dict[Probed, list[float]] = {}
+    for health in analysis.health:
+        own = rates.setdefault((health.series.member, health.series.port), [])
+        own.append(per_minute(health) or 0.0)
+    return {end: (len(own), round(sum(own), 2)) for end, own in rates.items()}
+
+
+def latency_ranks(analysis: Analysis) -> dict[Key, int]:
+    """How each prober ranks the members that are up at the end, by the latency of their probes: 1 is the fastest.
+
+    Front Door compares latency among the healthy only; with none of them up it uses all in turn, and nothing ranks.
+    """
+    compared: dict[tuple[object, ...], list[tuple[float, Key]]] = {}
+    for health in analysis.health:
+        one, latency = health.series, latency_ms(health)
+        if latency is not None and health.timeline and health.timeline[-1].state == "up":
+            compared.setdefault((one.source, one.pools or one.port), []).append((latency, one.key))
+    return {
+        key: place
+        for members in compared.values()
+        if len(members) > 1
+        for place, (_, key) in enumerate(sorted(members), 1)
+    }
+
+
 def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
     one, text = health.series, str(analysis.addresses["text"][health.series.member])
     name = analysis.topology.name_of(text)
@@ -73,6 +116,7 @@ def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
         "succeeded": health.succeeded,
         "failed": health.failed.height,
         "latency_ms": latency_ms(health),
+        "known_by": one.by,
         "timeline": [
             {"time": rfc3339_text(change.time_ns), "state": change.state, "reason": change.reason}
             for change in health.timeline

@@ -1,48 +1,82 @@
-"""Probes as text: a table, a strip per member that shows its state over time, and every change with its reason."""
+"""Probes as text: a table, a strip per member and pool that shows its state over time, every change with its reason."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from flowscope.report.layout import columns, counted
 from flowscope.report.look import Look
 from flowscope.report.paint import painter
-from flowscope.report.probe_rows import endpoint, latency_ms, per_minute
+from flowscope.report.pool_rows import pool_name, reason
+from flowscope.report.probe_rows import endpoint, latency_ms, latency_ranks, member_rates, per_minute
 from flowscope.report.safe_text import safe_line
-from flowscope.report.times import SECOND, clock, zone
+from flowscope.report.times import clock, zone
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+    from flowscope.probes.policies import State
     from flowscope.probes.replay import Health
 
 _STRIP = 60
 _SIGNS = {"up": "=", "down": "x", "unknown": "."}
+_HEAD = ["member", "name", "prober", "known by", "asks", "policy", "every", "a minute", "sent", "good", "failed",
+         "latency", "rank"]  # fmt: skip
 
 
 def render_probes(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     """Writes the probes of every member."""
     if not analysis.health:
-        out.write(b"No probes were seen. A prober is known by its address, by its request, or from a topology file.\n")
+        out.write(_none(analysis))
         return
     paint = painter(look.colour)
-    rows = [["member", "name", "prober", "asks", "policy", "every", "a minute", "sent", "good", "failed", "latency"]]
-    rows += [_cells(analysis, health) for health in analysis.health]
-    table = columns(rows, right=frozenset({5, 6, 7, 8, 9, 10}))
+    ranks = latency_ranks(analysis)
+    rows = [_HEAD, *(_cells(analysis, health, ranks.get(health.series.key)) for health in analysis.health)]
+    table = columns(rows, right=frozenset(range(6, 13)))
     begin = min(int(str(health.readings["sent_ns"].min())) for health in analysis.health)
     end = max(health.known_until_ns for health in analysis.health)
     span = f"{clock(begin, look.utc, 3)} to {clock(end, look.utc, 3)} {zone(begin, look.utc)}"
-    strips = columns([_called(analysis, health), f"|{_strip(health, begin, end)}|"] for health in analysis.health)
-    lines = [paint(table[0], "heading"), *table[1:], "", f"{span}: = up, x down, . unknown", *strips, ""]
+    strips = [[_called(analysis, one), f"|{_strip(one.stretches(), begin, end)}|"] for one in analysis.health]
+    pools = [(f"pool {safe_line(pool_name(analysis, one))}", one) for one in analysis.pool_health]
+    strips += [[name, f"|{_strip(pool.stretches(), begin, end)}|"] for name, pool in pools]
+    lines = [paint(table[0], "heading"), *table[1:], *_totals(analysis), ""]
+    lines += [f"{span}: = up, x down, . unknown", *columns(strips), ""]
     for health in analysis.health:
-        changes = counted(len(health.timeline), "change")
-        lines.append(
-            f"{_called(analysis, health)}: {changes}" if health.timeline else f"{_called(analysis, health)}: -"
-        )
-        lines += [f"  {clock(one.time_ns, look.utc, 3)}  {one.state}: {one.reason}" for one in health.timeline]
+        changes = [(one.time_ns, one.state, one.reason) for one in health.timeline]
+        lines += _changes(_called(analysis, health), changes, look)
+    for name, pool in pools:
+        changes = [(one.time_ns, one.state, reason(analysis, pool, one)) for one in pool.timeline]
+        lines += _changes(name, changes, look)
     out.write("\n".join(line.rstrip() for line in lines).encode("utf-8", "replace") + b"\n")
 
 
-def _cells(analysis: Analysis, health: Health) -> list[str]:
+def _none(analysis: Analysis) -> bytes:
+    """Why there is nothing to show."""
+    text = "No probes were seen. A prober is known by its address, by its request, or from a topology file"
+    text += ", or by its even pace towards several members.\n"
+    if any(pool.probe for pool in analysis.topology.pools):
+        text += (
+            "The topology has members probed: a capture filter that leaves the probes out, a capture elsewhere, or "
+            "another source or port than given would look like this.\n"
+        )
+    return text.encode()
+
+
+def _totals(analysis: Analysis) -> Iterator[str]:
+    """The load that probes are to a member that several probers ask."""
+    called = {(one.series.member, one.series.port): endpoint(analysis, one) for one in analysis.health}
+    for end, (probers, rate) in member_rates(analysis).items():
+        if probers > 1 and rate:
+            yield f"{called[end]}: {probers:,} probers, {rate:.3g} probes a minute together"
+
+
+def _changes(called: str, changes: list[tuple[int, State, str]], look: Look) -> Iterator[str]:
+    yield f"{called}: {counted(len(changes), 'change') if changes else '-'}"
+    for time, state, why in changes:
+        yield f"  {clock(time, look.utc, 3)}  {state}: {why}"
+
+
+def _cells(analysis: Analysis, health: Health, rank: int | None) -> list[str]:
     one = health.series
     latency, rate = latency_ms(health), per_minute(health)
     name = analysis.topology.name_of(str(analysis.addresses["text"][one.member]))
@@ -50,14 +84,16 @@ def _cells(analysis: Analysis, health: Health) -> list[str]:
         endpoint(analysis, health),
         safe_line(name or "-"),
         str(analysis.addresses["text"][one.source]),
+        one.by,
         one.protocol,
         one.policy,
-        f"{one.interval_ns / SECOND:.3g} s",
+        f"{one.interval_ns / 1e9:.3g} s",
         "-" if rate is None else f"{rate:.3g}",
         f"{health.sent:,}",
         f"{health.succeeded:,}",
         f"{health.failed.height:,}",
         "-" if latency is None else f"{latency:.3g} ms",
+        "-" if rank is None else f"{rank}",
     ]
 
 
@@ -69,11 +105,11 @@ def _called(analysis: Analysis, health: Health) -> str:
     return (f"{safe_line(name)} ({asked})" if name else asked) + by
 
 
-def _strip(health: Health, begin: int, end: int) -> str:
-    """One sign per slice of time; a slice in which the member was down at all shows that."""
+def _strip(stretches: Iterable[tuple[int, int, State]], begin: int, end: int) -> str:
+    """One sign per slice of time; a slice in which it was down at all shows that."""
     signs = ["."] * _STRIP
     width = max(end - begin, 1)
-    for start, stop, state in health.stretches():
+    for start, stop, state in stretches:
         first, last = (min((time - begin) * _STRIP // width, _STRIP - 1) for time in (start, stop))
         for at in range(max(first, 0), last + 1):
             if state == "down" or signs[at] != _SIGNS["down"]:

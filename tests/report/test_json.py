@@ -36,7 +36,8 @@ def test_the_schema_is_a_schema() -> None:
 def test_whole_document() -> None:
     content = document(balanced(findings=[hairpin(), undecided()]))
     assert list(content) == [
-        "schema", "version", "captures", "points", "flows", "paths", "probes", "snat", "findings", "problems",
+        "schema", "version", "captures", "points", "flows", "paths", "probes", "pools", "snat",
+        "findings", "problems",
     ]  # fmt: skip
     assert content["schema"] == "flowscope-report/1"
     assert content["flows"][1] == {
