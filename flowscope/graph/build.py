@@ -153,9 +153,14 @@ def _edge(row: dict[str, Any]) -> dict[str, Any]:
         "findings": row["findings"] or "",
         "translation": row["translation"],
     }
-    label = f"{row['paths']} paths" if row["paths"] != 1 else "1 path"
-    if row["failed"]:
-        label += f", {row['failed']} failed"
-    if row["findings"]:
-        label += f" ({row['findings']})"
-    return {**attributes, "label": label, "path_ids": tuple(row["path_ids"])}
+    return {**attributes, "label": edge_label(attributes), "path_ids": tuple(row["path_ids"])}
+
+
+def edge_label(facts: dict[str, Any]) -> str:
+    """``90 paths, 28 failed (F1)``."""
+    label = f"{facts['paths']} paths" if facts["paths"] != 1 else "1 path"
+    if facts["failed"]:
+        label += f", {facts['failed']} failed"
+    if facts["findings"]:
+        label += f" ({facts['findings']})"
+    return label

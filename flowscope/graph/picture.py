@@ -173,7 +173,7 @@ def _label(facts: dict[str, Any]) -> str:
     if not facts["failed"]:
         return paths
     failed = f"all {paths}" if facts["failed"] == facts["paths"] else f"{facts['failed']:,} of {paths}"
-    named = f" ({facts['findings']})" if facts["findings"] and len(facts["findings"]) < 16 else ""
+    named = f" ({facts['findings']})" if facts["findings"] and len(facts["findings"]) < 12 else ""
     return f"{failed} failed{named}"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
+from flowscope.graph.condense import condensed
 from flowscope.graph.picture import picture, sentence
 from flowscope.report.markup import Element, data, element
 
@@ -59,10 +60,10 @@ def stage_of(analysis: Analysis) -> list[Element]:
     """The same for an analysis, with the ways that its paths take."""
     from flowscope.graph.build import path_graph
 
-    graph = path_graph(analysis)
+    graph = condensed(path_graph(analysis))
     taken: dict[int, list[str]] = {}
     for *_, key, facts in graph.edges(keys=True, data=True):
-        for path in facts["path_ids"]:
+        for path in dict.fromkeys(facts["path_ids"]):
             taken.setdefault(path, []).append(key)
     return stage(graph, list(dict.fromkeys(tuple(keys) for keys in taken.values())))
 

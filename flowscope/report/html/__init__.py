@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from flowscope.report.html import findings, method, path_graph, quality, summary, tables
+from flowscope.report.html import findings, method, path_graph, probes, quality, snat, summary, tables
 from flowscope.report.html.page import page
 from flowscope.report.html.view import View
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
-SECTIONS = (summary, findings, path_graph, tables, quality, method)
+SECTIONS = (summary, findings, path_graph, probes, snat, tables, quality, method)
 """In the order of the page."""
 
 

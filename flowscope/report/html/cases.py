@@ -41,6 +41,8 @@ class Cases:
     """Draws the ladders of findings."""
 
     view: View
+    explained: bool = False
+    """The first drawing says how to read it."""
 
     @cached_property
     def _places(self) -> Any:
@@ -59,9 +61,11 @@ class Cases:
         if not drawn:
             return None
         first, rest = drawn[0], drawn[1:]
-        children = [
+        children: list[Element | None] = [
             element("h4", "What the packets did"),
-            element(
+            None
+            if self.explained
+            else element(
                 "p",
                 "Each row is one packet, each vertical line a place, time runs downwards on one corrected clock. ",
                 element("b", "#12"), " is a frame number of that place's capture, a ringed dot a frame that the "
@@ -70,6 +74,7 @@ class Cases:
             ),
             first[1],
         ]  # fmt: skip
+        self.explained = True
         children += [element("details", element("summary", label), drawing) for label, drawing in rest]
         return element("div", *children, class_="part ladders")
 

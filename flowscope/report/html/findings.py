@@ -26,7 +26,20 @@ def section(view: View) -> Element | None:
     return part("findings", "Findings", *(_finding(view, cases, one) for one in view.analysis.findings))
 
 
+_IN_FULL = 40
+"""Findings that are told in full; of the others what and why, and their frames are in the JSON report."""
+
+
 def _finding(view: View, cases: Cases, finding: Finding) -> Element:
+    if int(finding.id.lstrip("F") or 0) > _IN_FULL:
+        return element(
+            "article",
+            element("h3", element("span", finding.id, class_="id"), " ", finding.title),
+            element("p", badge(finding), " ", finding.summary),
+            id=finding.id,
+            class_=f"finding {finding.severity.value}",
+            aria_label=f"Finding {finding.id}",
+        )
     names = {**finding.names}
     subject = [element("li", element("b", key), " ", _value(value, names)) for key, value in finding.subject.items()]
     return element(

@@ -34,10 +34,14 @@ def section(view: View) -> Element:
             element("b", "undecided"), ": a look-alike could not be excluded by what was captured.",
         ),
         table("Settings", ("Setting", "Value"), _settings(view), frozenset()),
-        element("h3", "Rules that ran"),
-        table(
-            "Rules that ran", ("Rule", "Findings"),
-            [(name, f"{count:,}") for name, count in sorted(analysis.judged.items())], frozenset({1}),
+        element("h3", "Rules that ran, and how many findings each has"),
+        element(
+            "ul",
+            *(
+                element("li", element("code", name), f" {count:,}" if count else None)
+                for name, count in sorted(analysis.judged.items())
+            ),
+            class_="rules",
         ),
         short="Method",
     )  # fmt: skip

@@ -28,7 +28,7 @@ def page(title: str, sections: Sequence[Element], *, bare: bool = False) -> str:
         sections: in order; each has an id and a heading, which become the navigation.
         bare: without navigation.
     """
-    style = "\n".join((own("colours.css"), own("style.css"), own("ladder.css"), graph_style()))
+    style = "\n".join((own("colours.css"), own("style.css"), own("ladder.css"), own("timeline.css"), graph_style()))
     script = "\n".join(own(name) for name in ("script.js", "graph.js", "start.js"))
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "

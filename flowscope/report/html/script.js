@@ -2,7 +2,7 @@
 // The page works without this script: it adds tables that filter and sort, the switch between dark and light, and
 // buttons that copy. Text reaches the page through textContent only, never as markup.
 
-const SHOWN = 50;
+const SHOWN = 20;
 
 function make(tag, attributes, ...children) {
   const made = document.createElement(tag);
@@ -154,11 +154,24 @@ class LiveTable {
   }
 }
 
+// Columns as lists again: one value that stands throughout is {all}, numbers in sequence are {from}, and a list of one
+// number is that number.
+function columnsOf(table) {
+  const made = {};
+  for (const [name, values] of Object.entries(table)) {
+    if (values === null || typeof values !== "object" || Array.isArray(values) || name === "findings") made[name] = values;
+    else if ("all" in values) made[name] = Array(table.count).fill(values.all);
+    else made[name] = Array.from({ length: table.count }, (_, at) => values.from + at);
+    if (name === "legs" || name === "flows") made[name] = made[name].map((one) => (Array.isArray(one) ? one : [one]));
+  }
+  return made;
+}
+
 function rowTables() {
   const block = document.getElementById("rows");
   if (!block) return null;
   const data = JSON.parse(block.textContent);
-  const { paths, legs, flows } = data;
+  const [paths, legs, flows] = [data.paths, data.legs, data.flows].map(columnsOf);
   const base = BigInt(data.base_ns) / 1000n;
   const address = (at) => (at === null ? "" : data.addresses[at]);
   const endpoint = (at, port) => {

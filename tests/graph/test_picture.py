@@ -1,0 +1,94 @@
+"""The picture: left to right, nothing on top of anything, and small however many there are."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from flowscope.graph.build import path_graph
+from flowscope.graph.condense import KEPT, MANY, condensed
+from flowscope.graph.layout import CALLS, HEIGHT, WIDTH, layout
+from flowscope.graph.picture import picture
+from tests.traffic import addresses, analysis, balanced, flows, legs, paths
+
+
+def scattered(count: int) -> Any:
+    """So many clients, each with a server of its own; the first three are refused."""
+    texts = [f"10.{kind}.{at // 250}.{at % 250}" for kind in (1, 2) for at in range(count)]
+    ends = [{"src": at, "src_port": 1, "dst": count + at, "dst_port": 443} for at in range(count)]
+    rows = [
+        {"legs": [at], "client": at, "client_port": 1, "backend": count + at, "backend_port": 443,
+         "outcome": "refused" if at < 3 else "established"}
+        for at in range(count)
+    ]  # fmt: skip
+    return analysis(
+        addresses=addresses(*texts), flows=flows(*ends), paths=paths(*rows),
+        legs=legs(*({**one, "flows": [at]} for at, one in enumerate(ends))),
+    )  # fmt: skip
+
+
+def test_columns_go_with_the_packets() -> None:
+    spots, _, _ = layout(path_graph(balanced()))
+    assert spots["n0"].x < spots["n1"].x < spots["n2"].x
+
+
+def test_nodes_do_not_overlap() -> None:
+    spots, width, height = layout(path_graph(scattered(MANY)))
+    places = sorted((spot.x, spot.y) for spot in spots.values())
+    assert all(x != next_x or next_y - y > HEIGHT for (x, y), (next_x, next_y) in pairwise(places))
+    assert all(0 <= x <= width - WIDTH and 0 <= y <= height - HEIGHT for x, y in places)
+
+
+def test_a_member_that_calls_stands_on_both_sides() -> None:
+    first = {"src": 0, "src_port": 1, "dst": 1, "dst_port": 80}
+    last = {"src": 0, "src_port": 1, "dst": 0, "dst_port": 8080}
+    graph = path_graph(
+        balanced(
+            legs=legs({**first, "flows": [0]}, {**last, "flows": [1]}),
+            paths=paths({"legs": [0, 1], "client": 0, "frontend": 1, "frontend_port": 80, "backend": 0}),
+        )
+    )
+    spots, _, _ = layout(graph)
+    (member,) = (node for node, role in graph.nodes(data="role") if role == "member")
+    assert spots[f"{member}{CALLS}"].x < spots[member].x
+    parts = [one for one in picture(graph).iter("g") if (one.get("class") or "").startswith("node")]
+    assert len({one.get("id") for one in parts}) == 3
+    assert len({one.get("data-key") for one in parts}) == 2
+
+
+def test_what_failed_stands_out_without_colour() -> None:
+    edges = [one for one in picture(path_graph(scattered(5))).iter("g") if (one.get("class") or "").startswith("edge")]
+    failed = [one for one in edges if "failed" in (one.get("class") or "").split()]
+    assert len(failed) == 3
+    for one in failed:
+        kinds = [part.get("class") for part in one]
+        assert "cross" in kinds
+        assert "all 1 failed" in [part.text for part in one.iter("text")]
+    assert not [one for one in edges if one not in failed and "cross" in [part.get("class") for part in one]]
+
+
+def test_very_many_places_become_a_few() -> None:
+    whole = path_graph(scattered(300))
+    few = condensed(whole)
+    assert len(few) == 2 * (KEPT + 1)
+    for name in ("paths", "failed", "packets", "bytes"):
+        assert sum(one for *_, one in few.edges(data=name)) == sum(one for *_, one in whole.edges(data=name))
+    assert sum(len(one) for *_, one in few.edges(data="path_ids")) == 300
+    # What failed is never among the others.
+    assert all("other" not in few.nodes[source]["label"] for source, _, one in few.edges(data="failed") if one)
+    outcomes = few.get_edge_data("other-clients", "other-destinations")
+    assert [one["outcomes"] for one in outcomes.values()] == [f"established {300 - KEPT}"]
+
+
+def test_a_few_stay_as_they_are() -> None:
+    graph = path_graph(scattered(MANY))
+    assert condensed(graph) is graph
+
+
+@pytest.mark.parametrize("count", [1, MANY, 3000])
+def test_the_picture_stays_small(count: int) -> None:
+    drawing = picture(condensed(path_graph(scattered(count))))
+    assert float(drawing.get("height") or 0) < 3000
+    assert len(list(drawing.iter("g"))) < 4 * MANY
