@@ -88,3 +88,53 @@ class Engine:
 
     def finish(self) -> Tables:
         """The last drain: every flow still held. The engine is empty afterwards."""
+
+class Selection:
+    """Picks frames out of one capture that is read again.
+
+    Args:
+        flows: (source, port, destination, port, protocol, first frame, last frame, most): addresses are 16 bytes, and
+            at most ``most`` frames of each are picked.
+        frames: numbers of single frames.
+        everything: every frame between ``from_ns`` and ``to_ns``.
+        max_frames: no frame after this number.
+    """
+
+    def __init__(
+        self,
+        *,
+        flows: list[tuple[bytes, int, bytes, int, int, int, int, int]] = ...,
+        frames: list[int] = ...,
+        everything: bool = False,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        max_frames: int | None = None,
+    ) -> None: ...
+    def feed(self, data: bytes) -> list[tuple[int, int, int, int, list[int], bytes]]:
+        """Takes the next bytes; returns frames: number, time (ns), length on the wire, interface, positions of the
+        flows it belongs to, bytes."""
+
+    def finish(self) -> list[tuple[int, int, int, int, list[int], bytes]]: ...
+    def skip_to(self, frame: int, offset: int) -> bool:
+        """Says that the next bytes are those at this offset, where this frame's record starts; False when the format
+        does not allow it. The file header, and no more, must have been fed."""
+
+    @property
+    def done(self) -> bool:
+        """True when no frame that follows can be wanted."""
+
+    @property
+    def interfaces(self) -> list[tuple[str | None, int, int]]:
+        """Name, link type and snap length of the interfaces known so far."""
+
+class Annotator:
+    """Copies one capture as pcapng and writes comments (by frame number) into it; the rest stays as it is."""
+
+    def __init__(self, comments: dict[int, list[str]], section_comment: str) -> None: ...
+    def feed(self, data: bytes) -> bytes:
+        """Takes the next bytes of the capture, compressed or not; returns the next bytes of the copy."""
+
+    def finish(self) -> bytes: ...
+    @property
+    def written(self) -> int:
+        """Frames that got their comments: simple packet blocks have no room for any."""

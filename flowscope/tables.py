@@ -158,6 +158,7 @@ POINTS: dict[str, str] = {
     "ring": "ring number of its captures",
     "interface": "index of the interface in the file where it was first seen",
     "name": "interface name, null when the file gives none",
+    "description": "interface description, null when the file gives none",
     "link_type": "LINKTYPE number",
     "frames": "frames captured there",
     "packets": "of these: decoded up to TCP, UDP or ICMP",

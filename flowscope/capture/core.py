@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from flowscope.errors import FlowscopeError
 
 if TYPE_CHECKING:
-    from flowscope._core import Engine
+    from flowscope._core import Annotator, Engine, Selection
     from flowscope.settings import Settings
+
+
+def _core() -> ModuleType:
+    try:
+        from flowscope import _core as core
+    except ImportError as error:
+        raise FlowscopeError(
+            f"the compiled core (flowscope._core) cannot be loaded ({error}): run `make build` in the checkout, "
+            "or install the package with pip"
+        ) from None
+    return core
 
 
 def new_engine(settings: Settings) -> Engine:
@@ -17,16 +29,43 @@ def new_engine(settings: Settings) -> Engine:
     Raises:
         FlowscopeError: the compiled part of flowscope is missing or was built for another Python.
     """
-    try:
-        from flowscope import _core
-    except ImportError as error:
-        raise FlowscopeError(
-            f"the compiled core (flowscope._core) cannot be loaded ({error}): run `make build` in the checkout, "
-            "or install the package with pip"
-        ) from None
-    return _core.Engine(
+    engine: Engine = _core().Engine(
         from_ns=settings.from_ns,
         to_ns=settings.to_ns,
         max_frames=settings.max_frames,
         community_id=settings.community_id,
     )
+    return engine
+
+
+def new_selection(
+    *,
+    flows: list[tuple[bytes, int, bytes, int, int, int, int, int]],
+    frames: list[int],
+    everything: bool,
+    settings: Settings,
+) -> Selection:
+    """What picks frames out of one capture; arguments are those of the core, bounds those of the settings.
+
+    Raises:
+        FlowscopeError: the compiled part of flowscope is missing.
+    """
+    selection: Selection = _core().Selection(
+        flows=flows,
+        frames=frames,
+        everything=everything,
+        from_ns=settings.from_ns,
+        to_ns=settings.to_ns,
+        max_frames=settings.max_frames,
+    )
+    return selection
+
+
+def new_annotator(comments: dict[int, list[str]], section_comment: str) -> Annotator:
+    """What copies one capture and writes comments, by frame number, into it.
+
+    Raises:
+        FlowscopeError: the compiled part of flowscope is missing.
+    """
+    annotator: Annotator = _core().Annotator(comments, section_comment)
+    return annotator

@@ -307,6 +307,7 @@ impl Sink {
                 ring: progress.ring,
                 interface: frame.interface,
                 name: name.clone(),
+                description: interfaces.get(index).and_then(|interface| interface.description.clone()),
                 link_type: frame.link_type,
                 frames: 0,
                 packets: 0,

@@ -11,4 +11,5 @@ pub mod engine;
 pub mod flow;
 pub mod issue;
 pub mod message;
+pub mod selection;
 pub mod table;

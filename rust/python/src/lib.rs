@@ -1,6 +1,7 @@
 //! The module `flowscope._core`: the core's verbs for Python, its tables through the Arrow PyCapsule interface.
 #![forbid(unsafe_code)]
 
+mod evidence;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use pyo3::{create_exception, pyclass, pymethods, pymodule};
 
+use evidence::{Annotator, Selection};
 use table::{Table, Tables};
 
 create_exception!(_core, CoreError, PyException, "The core failed on its own account: a bug in flowscope.");
@@ -119,6 +121,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", module.py().get_type::<CoreError>())?;
     module.add_class::<Engine>()?;
+    module.add_class::<Selection>()?;
+    module.add_class::<Annotator>()?;
     module.add_class::<Tables>()?;
     module.add_class::<Table>()
 }

@@ -1,5 +1,6 @@
 //! Capture files as streams: bytes in, frames out, whatever the format.
 
+mod annotator;
 mod byte_order;
 mod foreign;
 mod pcap;
@@ -8,6 +9,7 @@ mod pcapng_option;
 mod reader;
 mod step;
 
+pub use annotator::Annotator;
 pub use reader::Reader;
 
 /// One captured frame, as its file describes it.
@@ -31,6 +33,8 @@ pub struct Frame<'a> {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Interface {
     pub name: Option<String>,
+    /// What the file says about it (`if_description`).
+    pub description: Option<String>,
     pub link_type: u16,
     /// 0 when the file sets no limit.
     pub snap_length: u32,

@@ -2,24 +2,24 @@
 
 use super::Interface;
 use super::byte_order::ByteOrder;
-use super::pcapng_option::{Clock, interface_options, statistics_options};
+use super::pcapng_option::{Clock, Labels, interface_options, statistics_options};
 use super::step::{LONGEST_FRAME, Log, Step};
 
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
+pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
 /// The obsolete Packet Block, which still turns up in old files.
-const PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
+pub(super) const PACKET: u32 = 2;
+pub(super) const SIMPLE_PACKET: u32 = 3;
 const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
+pub(super) const ENHANCED_PACKET: u32 = 6;
 
 /// Type, length, and length again at the end.
-const SHORTEST_BLOCK: u32 = 12;
+pub(super) const SHORTEST_BLOCK: u32 = 12;
 /// The longest frame and room for its options.
-const LONGEST_BLOCK: u32 = LONGEST_FRAME + 256 * 1024;
+pub(super) const LONGEST_BLOCK: u32 = LONGEST_FRAME + 256 * 1024;
 
 /// Parser of the blocks of one pcapng file.
 pub(super) struct Pcapng {
@@ -115,10 +115,11 @@ impl Pcapng {
         let Some((&[l0, l1, _, _, s0, s1, s2, s3], options)) = body.split_first_chunk() else {
             return Step::Damaged(format!("an interface description needs 20 bytes, {size} are there"));
         };
-        let (name, clock) = interface_options(self.order, options);
+        let (labels, clock) = interface_options(self.order, options);
         let link_type = self.order.u16([l0, l1]);
+        let Labels { name, description } = labels;
         let snap_length = self.order.u32([s0, s1, s2, s3]);
-        interfaces.push(Interface { name, link_type, snap_length, ..Interface::default() });
+        interfaces.push(Interface { name, description, link_type, snap_length, ..Interface::default() });
         self.clocks.push(clock);
         Step::Skip { size: size as u64 }
     }

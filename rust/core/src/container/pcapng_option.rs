@@ -5,6 +5,7 @@ use super::byte_order::ByteOrder;
 
 const END: u16 = 0;
 const IF_NAME: u16 = 2;
+const IF_DESCRIPTION: u16 = 3;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const ISB_ENDTIME: u16 = 3;
@@ -61,26 +62,36 @@ impl Clock {
     }
 }
 
-/// Name and clock out of the options of an interface description; a damaged option ends the list.
-pub(super) fn interface_options(order: ByteOrder, mut options: &[u8]) -> (Option<String>, Clock) {
-    let mut name = None;
+/// What an interface is called, as far as the file says so.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Labels {
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+}
+
+/// Labels and clock out of the options of an interface description; a damaged option ends the list.
+pub(super) fn interface_options(order: ByteOrder, mut options: &[u8]) -> (Labels, Clock) {
+    let mut labels = Labels::default();
     let mut clock = Clock::default();
     while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk() {
         let length = usize::from(order.u16([l0, l1]));
         let Some(value) = rest.get(..length) else { break };
         match order.u16([c0, c1]) {
             END => break,
-            IF_NAME => {
-                let text = String::from_utf8_lossy(value);
-                name = Some(text.trim_end_matches('\0').to_owned()).filter(|name| !name.is_empty());
-            }
+            IF_NAME => labels.name = text(value),
+            IF_DESCRIPTION => labels.description = text(value),
             IF_TSRESOL => value.first().iter().for_each(|resolution| clock.set_resolution(**resolution)),
             IF_TSOFFSET => value.first_chunk().iter().for_each(|offset| clock.offset_seconds = order.i64(**offset)),
             _ => {}
         }
         options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    (name, clock)
+    (labels, clock)
+}
+
+fn text(value: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(value);
+    Some(text.trim_end_matches('\0').to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What an interface statistics block tells.
@@ -146,18 +157,19 @@ mod tests {
     fn name_resolution_and_offset_are_read() {
         let options = [
             2, 0, 5, 0, b'e', b't', b'h', b'0', 0, 0, 0, 0, // if_name, padded
+            3, 0, 3, 0, b'L', b'A', b'N', 0, // if_description, padded
             9, 0, 1, 0, 9, 0, 0, 0, // if_tsresol
             14, 0, 8, 0, 2, 0, 0, 0, 0, 0, 0, 0, // if_tsoffset
             0, 0, 0, 0, 9, 0, 1, 0, 3,
         ];
-        let (name, clock) = interface_options(ByteOrder::Little, &options);
-        assert_eq!(name.as_deref(), Some("eth0"));
+        let (labels, clock) = interface_options(ByteOrder::Little, &options);
+        assert_eq!(labels, Labels { name: Some("eth0".to_owned()), description: Some("LAN".to_owned()) });
         assert_eq!(clock.time_ns(7), 2_000_000_007);
     }
 
     #[test]
     fn cut_options_end_the_list() {
-        let (name, clock) = interface_options(ByteOrder::Little, &[2, 0, 200, 0, b'e']);
-        assert_eq!((name, clock), (None, Clock::default()));
+        let (labels, clock) = interface_options(ByteOrder::Little, &[2, 0, 200, 0, b'e']);
+        assert_eq!((labels, clock), (Labels::default(), Clock::default()));
     }
 }

@@ -107,6 +107,17 @@ impl Reader {
         }
     }
 
+    /// Goes on with the record of this frame, which starts at this offset, when the next bytes are from there. Only a
+    /// pcap file whose header alone was read can do so (false otherwise): pcapng may describe interfaces on the way.
+    pub fn skip_to(&mut self, frame: u64, offset: u64) -> bool {
+        let can = matches!(self.format, Format::Pcap(_)) && self.carry.is_empty() && self.frames == 0;
+        if can {
+            self.frames = frame.saturating_sub(1);
+            self.offset = offset;
+        }
+        can
+    }
+
     /// Tells the reader that the file ends here; a record that is not complete becomes an issue.
     pub fn finish(&mut self, issues: &mut Issues, capture: u32) {
         let had = self.carry.len();

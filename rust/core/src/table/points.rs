@@ -12,6 +12,7 @@ pub struct Point {
     /// Index of the interface in the file where it was first seen.
     pub interface: u32,
     pub name: Option<String>,
+    pub description: Option<String>,
     pub link_type: u16,
     pub frames: u64,
     pub packets: u64,
@@ -44,6 +45,7 @@ pub fn table(points: &[Point]) -> RecordBatch {
     columns.plain::<UInt32Type>("ring", |row| row.1.ring);
     columns.plain::<UInt32Type>("interface", |row| row.1.interface);
     columns.text("name", |row| row.1.name.as_deref());
+    columns.text("description", |row| row.1.description.as_deref());
     columns.plain::<UInt16Type>("link_type", |row| row.1.link_type);
     columns.plain::<UInt64Type>("frames", |row| row.1.frames);
     columns.plain::<UInt64Type>("packets", |row| row.1.packets);
