@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,29 @@ if TYPE_CHECKING:
     from flowscope.nat.topology import PointHint, Topology
 
 log = logging.getLogger("flowscope")
+
+
+_ORIGIN = re.compile(r"captured in (?P<file>.+?)(?:, interface (?P<interface>.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the frames of an evidence file were captured: what a topology says of that file is true of them too."""
+
+    file: str
+    """Path or name of the capture, as it was given then."""
+    interface: str | None = None
+    """Its interface, when the capture names it."""
+
+    @classmethod
+    def of(cls, description: str | None) -> Origin | None:
+        """The origin that an interface's description tells; None when it tells none."""
+        match = _ORIGIN.fullmatch(description or "")
+        return cls(match["file"], match["interface"]) if match else None
+
+    def description(self) -> str:
+        """What :meth:`of` reads back; for people as well."""
+        return f"captured in {self.file}" + (f", interface {self.interface}" if self.interface else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,10 @@ class Point:
     """What to add to its times to get those of the reference point."""
     clock_error_ns: int = 0
     clock_skew_ppm: float = 0.0
+    index: int = 0
+    """Index of the interface in the file where it was first seen."""
+    origin: Origin | None = None
+    """The capture and interface that its frames were taken from, when the file is a part of another."""
 
 
 def name_points(
@@ -69,7 +97,9 @@ def name_points(
         places.setdefault(row["ring"], []).append(row["point"])
     hints = topology.points if topology is not None else ()
     paths = [capture.path for capture in captures]
-    for unused in (hint for hint in hints if not any(_belongs(hint, path, paths) for path in paths)):
+    origins = {row["point"]: Origin.of(row["description"]) for row in rows}
+    sources = [*paths, *(origin.file for origin in origins.values() if origin)]
+    for unused in (hint for hint in hints if not any(_belongs(hint, path, sources) for path in sources)):
         log.info("%s: named in the topology, not among the captures", unused.file)
     taken: set[str] = set()
     found = []
@@ -77,8 +107,16 @@ def name_points(
         held = holders[row["point"]]
         alone = len(places[row["ring"]]) == 1
         interface: str | None = row["name"]
-        hint, exact = _hint(hints, held, paths, interface)
-        base = _option(held, named)
+        origin = origins[row["point"]]
+        hint, exact = _hint(hints, [capture.path for capture in held], paths, interface)
+        base = _option([capture.path for capture in held], named)
+        if origin is not None and hint is None and base is None:
+            # A part of another capture: what is known of that one is true of this point alone.
+            hint, _ = _hint(hints, [origin.file], sources, origin.interface)
+            base = _option([origin.file], named)
+            if base is None and (hint is None or not hint.name):
+                base = interface
+            alone, exact = alone or base is not None, True
         if base is None and hint is not None and hint.name:
             base, alone = hint.name, alone or exact
         if base is None:
@@ -92,23 +130,25 @@ def name_points(
                 interface=interface,
                 node=hint.node if hint else None,
                 link_type=row["link_type"],
+                index=row["interface"],
+                origin=origin,
             )
         )
     return found
 
 
-def _option(captures: Iterable[Capture], named: Sequence[tuple[str, str]]) -> str | None:
-    return next((name for capture in captures if (name := point_name(capture.path, named)) is not None), None)
+def _option(files: Iterable[str], named: Sequence[tuple[str, str]]) -> str | None:
+    return next((name for file in files if (name := point_name(file, named)) is not None), None)
 
 
 def _hint(
-    hints: Iterable[PointHint], captures: Sequence[Capture], paths: Sequence[str], interface: str | None
+    hints: Iterable[PointHint], files: Sequence[str], paths: Sequence[str], interface: str | None
 ) -> tuple[PointHint | None, bool]:
     """The table that speaks of this point, and whether it names its interface.
 
     Several tables may name one file: the one with the point's interface wins, then one without, then the first.
     """
-    about = [hint for hint in hints if any(_belongs(hint, capture.path, paths) for capture in captures)]
+    about = [hint for hint in hints if any(_belongs(hint, file, paths) for file in files)]
     exact = [hint for hint in about if interface is not None and hint.interface == interface]
     general = [hint for hint in about if hint.interface is None]
     return next(iter(exact or general or about), None), bool(exact)

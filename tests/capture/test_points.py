@@ -8,18 +8,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flowscope.capture.points import name_points
+from flowscope.capture.points import Origin, name_points
 from flowscope.nat.topology import PointHint, Topology
 from tests.traffic import capture
 
 
-def table(*rows: tuple[int, int, str | None]) -> pl.DataFrame:
-    """Rows of point, ring, interface name; every point has frames."""
+def table(*rows: tuple[int, int, str | None], told: dict[str, str] | None = None) -> pl.DataFrame:
+    """Rows of ring, interface index and name; every point has frames. ``told``: descriptions by interface name."""
     filled: list[dict[str, Any]] = [
         {"point": at, "ring": ring, "interface": index, "name": name, "link_type": 1, "frames": 5}
+        | {"description": (told or {}).get(name or "")}
         for at, (ring, index, name) in enumerate(rows)
     ]
-    return pl.DataFrame(filled, schema_overrides={"name": pl.String})
+    return pl.DataFrame(filled, schema_overrides={"name": pl.String, "description": pl.String})
 
 
 def names(points: pl.DataFrame, captures: list[Any], **more: Any) -> list[str]:
@@ -86,3 +87,33 @@ def test_hints_about_other_captures_are_told_with_v(caplog: pytest.LogCaptureFix
     hints = (PointHint("vm9.pcap", "vm9"), PointHint("vm1.pcap"))
     names(table((0, 0, None)), [capture(0, "x/vm1.pcap")], topology=Topology(points=hints))
     assert caplog.messages == ["vm9.pcap: named in the topology, not among the captures"]
+
+
+PARTS = {"vm1": "captured in caps/vm1.pcap", "lb:eth1": "captured in caps/lb.pcapng, interface eth1"}
+
+
+def test_parts_of_other_captures_are_the_points_they_were() -> None:
+    held = [capture(0, "F1.pcapng", points=(0, 1))]
+    parts = table((0, 0, "vm1"), (0, 1, "lb:eth1"), told=PARTS)
+    assert names(parts, held) == ["vm1", "lb:eth1"]
+    hints = (PointHint("vm1.pcap", "first", "vm1"), PointHint("lb.pcapng", "out", "lb", "eth1"))
+    points = name_points(parts, held, (), Topology(points=hints))
+    assert [(point.name, point.node) for point in points] == [("first", "vm1"), ("out", "lb")]
+    assert [point.name for point in name_points(parts, held, [("vm1.pcap", "given")])] == ["given", "lb:eth1"]
+
+
+def test_what_is_said_of_the_file_itself_wins_over_its_origin() -> None:
+    held = [capture(0, "F1.pcapng")]
+    hints = (PointHint("vm1.pcap", "first", "vm1"), PointHint("F1.pcapng", "evidence", "lb"))
+    (point,) = name_points(table((0, 0, "vm1"), told=PARTS), held, (), Topology(points=hints))
+    assert (point.name, point.node) == ("evidence", "lb")
+
+
+@pytest.mark.parametrize("text", [None, "", "LAN", "captured in ", "was captured in vm1.pcap"])
+def test_other_descriptions_tell_no_origin(text: str | None) -> None:
+    assert Origin.of(text) is None
+
+
+@pytest.mark.parametrize("origin", [Origin("a, b/vm1.pcap"), Origin("vm1.pcap", "eth0"), Origin("two\nlines", "0")])
+def test_a_description_tells_the_origin_back(origin: Origin) -> None:
+    assert Origin.of(origin.description()) == origin
