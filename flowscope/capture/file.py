@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from flowscope.capture.core import new_engine
 from flowscope.capture.rings import Ring, overlapping, plan_rings
 from flowscope.capture.source import Source, find_sources
+from flowscope.capture.spool import spooled
 from flowscope.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -48,6 +51,10 @@ class Capture:
     issues: tuple[IssueRow, ...]
     ring: str | None = None
     """Path or name that the files of its ring share; None when it stands alone."""
+    bytes_at: str | None = None
+    """File to read its bytes from again: itself, a copy of standard input, a conversion; None when there is none."""
+    state: tuple[int, int] | None = None
+    """Size (bytes) and time of change (ns) of that file when reading began."""
 
 
 def read_captures(
@@ -114,6 +121,7 @@ class _Reading:
         self._summaries: list[CaptureSummary | None] = [None] * len(sources)
         self._problems: list[list[IssueRow]] = [[] for _ in sources]
         self._hashes: list[str | None] = [None] * len(sources)
+        self._states: list[tuple[int, int] | None] = [None] * len(sources)
 
     def run(self, retry: bool) -> frozenset[str]:
         """Reads everything; stops early with the names of rings that are none when that can be mended."""
@@ -136,6 +144,7 @@ class _Reading:
         else:
             wanted = True
             try:
+                self._states[at] = file_state(source.bytes_at)
                 for data in source.chunks(self._stdin):
                     wanted = wanted and self._engine.feed(at, data)
                     if digest is not None:
@@ -181,9 +190,23 @@ class _Reading:
                     last_ns=summary["last_ns"],
                     issues=(*(summary["issues"] if format_known else ()), *self._problems[at]),
                     ring=shared.get(at),
+                    bytes_at=spooled(self._stdin) if source.path == "-" else source.bytes_at,
+                    state=self._states[at],
                 )
             )
         return found
+
+
+def file_state(path: str | None) -> tuple[int, int] | None:
+    """Size (bytes) and time of change (ns) of a regular file; None when it is none.
+
+    Raises:
+        OSError: it is gone, or cannot be looked at.
+    """
+    if path is None:
+        return None
+    status = os.stat(path)
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def _span(summary: CaptureSummary | None) -> tuple[int, int] | None:

@@ -34,12 +34,19 @@ class Source:
         size: bytes on disk, None when they cannot be known.
         peek: what its first frame says; None when it can be read only once.
         error: why it cannot be opened.
+        kept_at: file with its bytes as pcapng, when they had to be converted.
     """
 
     path: str
     size: int | None = None
     peek: Peek | None = None
     error: str | None = None
+    kept_at: str | None = None
+
+    @property
+    def bytes_at(self) -> str | None:
+        """The file that is read; None for standard input."""
+        return None if self.path == "-" else self.kept_at or self.path
 
     def chunks(self, stdin: BinaryIO | None = None) -> Iterator[bytes]:
         """The bytes of the source, piece by piece.
@@ -52,7 +59,7 @@ class Source:
                 yield data
             return
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        descriptor = sys.stdin.fileno() if self.path == "-" else os.open(self.path, flags)
+        descriptor = sys.stdin.fileno() if self.path == "-" else os.open(self.bytes_at or "", flags)
         try:
             patient = self.size is None and hasattr(select, "poll")
             while True:
