@@ -19,7 +19,20 @@ from flowscope import __version__
 from flowscope.cli.progress import tell
 from flowscope.errors import FlowscopeError
 
-COMMANDS = ("analyze", "flows", "paths", "probes", "snat", "topology", "graph", "rules", "explain")
+COMMANDS = (
+    "analyze",
+    "flows",
+    "paths",
+    "probes",
+    "snat",
+    "topology",
+    "graph",
+    "report",
+    "verify",
+    "extract",
+    "rules",
+    "explain",
+)
 """Every command, in the order of the help; each is the ``command`` of the module of its name."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from flowscope.cli.options import Request
@@ -26,27 +28,50 @@ def judge(request: Request, write: Write) -> int:
     Returns:
         The exit code: 1 when ``--fail-on`` is met, else 0.
     """
+    check_output(request.output, request.files)
+    with analysed(request) as analysis:
+        check_output(request.output, (capture.path for capture in analysis.captures))
+        with opened(request.output) as out:
+            write(analysis, out)
+        return exit_code(request, analysis)
+
+
+@contextmanager
+def analysed(request: Request, *, frames: bool = False) -> Iterator[Analysis]:
+    """What the captures of a request show; tells its problems on stderr.
+
+    Args:
+        request: the command as typed.
+        frames: they will be read again, so standard input is kept on disk meanwhile, and captures get their digests.
+    """
     listen(request.quiet, request.verbose)
-    check_output(
-        request.output,
-        (*request.captures, *filter(None, (request.topology, request.settings.profile, request.settings.service_tags))),
-    )
     from flowscope.analysis import analyze
+    from flowscope.capture.spool import Spool
 
-    with progress_bar(request.quiet) as progress:
-        analysis = analyze(request.captures, topology=request.topology, settings=request.settings, progress=progress)
-    check_output(request.output, (capture.path for capture in analysis.captures))
-    if not request.quiet:
-        for problem in analysis.problems:
-            tell(problem)
-    with opened(request.output) as out:
-        write(analysis, out)
-    return int(_fails(request, analysis))
+    settings = replace(request.settings, hash=True) if frames else request.settings
+    with ExitStack() as stack:
+        spool = stack.enter_context(Spool()) if frames and "-" in request.captures else None
+        with progress_bar(request.quiet) as progress:
+            analysis = analyze(
+                request.captures,
+                topology=request.topology,
+                settings=settings,
+                progress=progress,
+                stdin=spool.stream if spool else None,
+            )
+        if not request.quiet:
+            for problem in analysis.problems:
+                tell(problem)
+        yield analysis
 
 
-def _fails(request: Request, analysis: Analysis) -> bool:
+def exit_code(request: Request, analysis: Analysis) -> int:
+    """1 when ``--fail-on`` is met, else 0."""
     limit = request.fail_on
-    return limit is not None and any(
-        finding.severity.rank <= limit.rank and finding.verdict is not Verdict.UNDECIDED
-        for finding in analysis.findings
+    return int(
+        limit is not None
+        and any(
+            finding.severity.rank <= limit.rank and finding.verdict is not Verdict.UNDECIDED
+            for finding in analysis.findings
+        )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +33,11 @@ class Request:
     fail_on: Severity | None
     quiet: bool
     verbose: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read: nothing may be written over it."""
+        return (*self.captures, *filter(None, (self.topology, self.settings.profile, self.settings.service_tags)))
 
 
 def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str] | None:
@@ -85,25 +90,35 @@ _SHARED = (
 )
 
 
-def reads_captures(formats: Sequence[str], default: str = "text") -> Callable[[Callable[[Request], int]], Command]:
+def reads_captures(
+    formats: Sequence[str], default: str = "text", *, without: Collection[str] = ()
+) -> Callable[[Callable[..., int]], Command]:
     """Gives a command the shared arguments and options; it receives them as one :class:`Request`.
 
+    Options that the command declares itself, below this decorator, come after it by name.
+
     Args:
-        formats: choices of ``--format``.
+        formats: choices of ``--format``; without any the command has no such option.
         default: what is written without it.
+        without: shared options that make no sense for the command, by parameter name; its own have other names.
     """
 
-    def decorate(command: Callable[[Request], int]) -> Any:
+    def decorate(command: Callable[..., int]) -> Any:
+        own = {one.name for one in getattr(command, "__click_params__", ())}
+
         @functools.wraps(command)
         def call(**values: Any) -> int:
-            return command(_request(values))
+            extra = {name: values.pop(name) for name in own}
+            return command(_request({**dict.fromkeys(without), **values}), **extra)
 
         chosen = click.option(
             "--format", "format_", type=click.Choice(list(formats)), default=default, show_default=True, help="Output."
         )
         decorated: Any = call
-        for option in reversed((_CAPTURES, _SHARED[0], _SHARED[1], chosen, *_SHARED[2:])):
+        offered = (*_SHARED[:2], *([chosen] if formats else []), *_SHARED[2:])
+        for option in reversed((_CAPTURES, *offered)):
             decorated = option(decorated)
+        decorated.__click_params__ = [one for one in decorated.__click_params__ if one.name not in without]
         return decorated
 
     return decorate
@@ -129,7 +144,7 @@ def _request(values: dict[str, Any]) -> Request:
         captures=values["captures"],
         topology=values["topology"],
         settings=settings,
-        format=values["format_"],
+        format=values.get("format_", ""),
         output=output,
         look=Look(
             brief=values["brief"],

@@ -13,12 +13,13 @@ from typing import BinaryIO
 from flowscope.errors import FlowscopeError
 
 
-def check_output(output: str | None, inputs: Iterable[str]) -> None:
+def check_output(output: str | None, inputs: Iterable[str], option: str = "-o") -> None:
     """Refuses an output file that cannot be written, or that is one of the inputs: captures are evidence.
 
     Args:
         output: the file to write; None for stdout.
         inputs: captures and other files that are read.
+        option: names the output on the command line.
 
     Raises:
         FlowscopeError: says which, and what to give instead.
@@ -29,11 +30,11 @@ def check_output(output: str | None, inputs: Iterable[str]) -> None:
     if not os.path.isdir(folder):
         raise FlowscopeError(f"{output}: there is no directory {folder} to write it to")
     if os.path.isdir(output):
-        raise FlowscopeError(f"{output}: a directory; give -o a file name")
+        raise FlowscopeError(f"{output}: a directory; give {option} a file name")
     for path in inputs:
         with suppress(OSError):
             if os.path.samefile(output, path) and stat.S_ISREG(os.stat(path).st_mode):
-                raise FlowscopeError(f"{output}: is one of the inputs ({path}); give -o another file name")
+                raise FlowscopeError(f"{output}: is one of the inputs ({path}); give {option} another file name")
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What proves a finding, as files others can check: the frames themselves, comments, the chain of custody."""

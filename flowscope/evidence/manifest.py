@@ -1,0 +1,125 @@
+"""The chain of custody: what was read, with which tool and options, and what came of it, each file with its digest.
+
+The manifest names no host and no user, and its time is that of the captures, so the same input gives the same bytes.
+Its last line is the digest of the manifest itself. Whoever can rewrite a folder can rewrite all digests in it: what the
+manifest proves, it proves against a copy of that one line kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowscope.evidence.options import option_files, options
+from flowscope.report.safe_text import safe_unicode
+from flowscope.report.times import SECOND, rfc3339_text
+
+if TYPE_CHECKING:
+    from flowscope.analysis import Analysis
+
+NAME = "manifest.json"
+SCHEMA = "flowscope-manifest/1"
+_BLANK = "0" * 64
+_DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"\n\}\n\Z')
+
+
+def manifest(analysis: Analysis, folder: Path, outputs: Sequence[str], about: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The manifest of a folder.
+
+    Args:
+        analysis: what was found.
+        folder: holds the outputs.
+        outputs: their paths in it, with ``/`` between names.
+        about: more to say of some of them.
+
+    Returns:
+        UTF-8 JSON.
+    """
+    document = {
+        "schema": SCHEMA,
+        "versions": versions(analysis),
+        "time": run_time(analysis),
+        "options": options(analysis),
+        "inputs": _inputs(analysis),
+        "outputs": [{"path": name, **digest_of(folder / name), **about.get(name, {})} for name in sorted(outputs)],
+        "counts": _counts(analysis),
+        "digest": _BLANK,
+    }
+    return sealed((json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode())
+
+
+def sealed(blank: bytes) -> bytes:
+    """A manifest with its own digest, which is computed with zeros in its place."""
+    before, _, after = blank.rpartition(_BLANK.encode())
+    return before + hashlib.sha256(blank).hexdigest().encode() + after
+
+
+def seal_holds(text: bytes) -> bool:
+    """True when a manifest is as it was written."""
+    match = _DIGEST.search(text)
+    if match is None:
+        return False
+    blank = text[: match.start(1)] + _BLANK.encode() + text[match.end(1) :]
+    return hashlib.sha256(blank).hexdigest().encode() == match[1]
+
+
+def digest_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Size and SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": file.tell(), "sha256": digest}
+
+
+def versions(analysis: Analysis) -> dict[str, str]:
+    """What has a say in the result."""
+    import polars
+
+    return {"flowscope": analysis.version, "polars": polars.__version__}
+
+
+def run_time(analysis: Analysis) -> str | None:
+    """``SOURCE_DATE_EPOCH`` when that is set, else the time of the last frame; None when there is neither."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isascii() and epoch.isdigit():
+        return rfc3339_text(int(epoch) * SECOND)
+    return rfc3339_text(max((one.last_ns for one in analysis.captures if one.last_ns is not None), default=None))
+
+
+def _inputs(analysis: Analysis) -> list[dict[str, Any]]:
+    captures = [
+        {
+            "path": safe_unicode(one.path),
+            "kind": "capture",
+            "bytes": None if one.state is None else one.state[0],
+            "sha256": one.sha256,
+            "format": one.format,
+            "compression": one.compression,
+            "frames": one.frames,
+            "issues": sum(issue["count"] for issue in one.issues),
+        }
+        for one in analysis.captures
+    ]
+    files = [{"path": safe_unicode(path), "kind": "option", **digest_of(path)} for path in option_files(analysis)]
+    return [*captures, *files]
+
+
+def _counts(analysis: Analysis) -> dict[str, int]:
+    return {
+        "captures": len(analysis.captures),
+        "points": len(analysis.points),
+        "frames": sum(one.frames for one in analysis.captures),
+        "issues": sum(issue["count"] for one in analysis.captures for issue in one.issues),
+        "flows": analysis.flows.height,
+        "paths": analysis.paths.height,
+        "findings": len(analysis.findings),
+        "problems": len(analysis.problems),
+    }

@@ -1,0 +1,68 @@
+"""The evidence of a finding, analysed with the same topology, gives the same finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowscope.analysis import analyze
+from flowscope.evidence.choice import MOST_FRAMES
+from flowscope.findings import Severity, Verdict
+from flowscope.rules import RULES
+from tests.evidence.captures import CAPTURES, FOLDERS, evidence, subject
+
+pytestmark = pytest.mark.usefixtures("core")
+
+#: Rules whose verdict rests on how much was seen, so that a part of it may say less.
+MAY_WEAKEN = {"path-loss", "uneven-pool", "capture-loss", "clock-offset", "snat-pressure"}
+
+
+def proves_itself(folder: Path, blind: bool) -> None:
+    analysis, topology, files = evidence(folder, blind)
+    for finding in analysis.findings:
+        again = analyze([files[finding.id]], topology=topology)
+        assert sum(capture.frames for capture in again.captures) <= MOST_FRAMES
+        same = [
+            one
+            for one in again.findings
+            if one.rule == finding.rule and subject(again, one) == subject(analysis, finding)
+        ]
+        assert same, (finding.key, [one.key for one in again.findings])
+        if finding.rule in MAY_WEAKEN:
+            assert same[0].verdict.rank >= finding.verdict.rank
+        else:
+            assert same[0].verdict is finding.verdict, (finding.key, same[0].caveats)
+        accused = {one.key for one in again.findings if one.severity is Severity.ERROR and "path" not in one.subject}
+        assert accused <= {one.key for one in analysis.findings}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_same_rule_subject_and_verdict(name: str) -> None:
+    proves_itself(CAPTURES / name, blind=False)
+
+
+@pytest.mark.parametrize("name", ["hairpin", "closed-port", "asymmetric-return", "snat-exhaustion"])
+def test_without_a_topology(name: str) -> None:
+    proves_itself(CAPTURES / name, blind=True)
+
+
+@pytest.mark.parametrize("name", ["probe-blocked", "probes-azure", "healthy-full-nat"])
+def test_of_other_captures(truth: Path, name: str) -> None:
+    proves_itself(truth / "lab" / name, blind=False)
+    proves_itself(truth / "lab" / name, blind=True)
+
+
+def test_every_error_rule_is_among_them() -> None:
+    seen = {finding.rule for name in FOLDERS for finding in evidence(CAPTURES / name)[0].findings}
+    errors = {name for name, rule in RULES.items() if rule.SEVERITY is Severity.ERROR}
+    # Needs a file with security rules, which no evidence of frames can hold.
+    assert errors - seen <= {"nsg-deny"}
+
+
+def test_points_keep_their_names_and_places() -> None:
+    analysis, topology, files = evidence(CAPTURES / "closed-port")
+    again = analyze([files["F1"]], topology=topology)
+    places = {point.name: point.node for point in analysis.points}
+    assert {point.name: point.node for point in again.points}.items() <= places.items()
+    assert again.findings[0].verdict is Verdict.CONFIRMED
