@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from flowscope.errors import FlowscopeError
 
 if TYPE_CHECKING:
-    from flowscope._core import Annotator, Engine, Selection
+    from flowscope._core import Annotator as Annotator
+    from flowscope._core import Engine
+    from flowscope._core import Selection as Selection
     from flowscope.settings import Settings
 
 

@@ -19,8 +19,8 @@ from flowscope.errors import CaptureError
 from flowscope.tables import EVENT_KINDS
 
 if TYPE_CHECKING:
-    from flowscope._core import Selection
     from flowscope.analysis import Analysis
+    from flowscope.capture.core import Selection
     from flowscope.capture.file import Capture
     from flowscope.capture.points import Point
 
