@@ -51,6 +51,8 @@ SEVERITY = Severity.ERROR
 
 #: So many copies of SYNs must have gone unanswered before silence is more than loss.
 _ENOUGH_SYNS = 3
+_MEMBER = ["backend", "backend_port"]
+_SERVED = ["established", "reset", "idle-closed"]
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -62,23 +64,27 @@ def judge(window: Window) -> Iterator[Finding]:
     for (client,), paths in silent.filter(pl.col("client").is_in(alone)).group_by("client", maintain_order=True):
         yield _finding(window, paths, int(str(client)), None)
     rest = silent.filter(~pl.col("client").is_in(alone))
-    for (backend, port), paths in rest.group_by("backend", "backend_port", maintain_order=True):
+    for (backend, port), paths in rest.group_by(_MEMBER, maintain_order=True):
         yield _finding(window, paths, None, (int(str(backend)), int(str(port))))
 
 
 def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
-    """Clients all of whose connections to every member fail, while other clients' pass."""
-    members = silent.select("backend", "backend_port").unique()
-    to_members = window.judgeable.join(window.members_frame, ["backend", "backend_port"], how="semi")
-    passed = to_members.filter(pl.col("outcome").is_in(["established", "reset", "idle-closed"]))
+    """Clients all of whose connections to every member fail, while other clients get answers."""
+    members = silent.select(_MEMBER).unique()
+    to_members = window.judgeable.join(window.members_frame, _MEMBER, how="semi")
+    # A refusal is an answer too: nothing was dropped on the way.
+    answered = to_members.filter(pl.col("outcome").is_in([*_SERVED, "refused"]))
     found = []
     for (client,), paths in silent.group_by("client", maintain_order=True):
-        hit = paths.select("backend", "backend_port").unique()
-        others = passed.filter(pl.col("client") != client).join(hit, ["backend", "backend_port"], how="semi")
-        served = others.select("backend", "backend_port").unique().height
+        hit = paths.select(_MEMBER).unique()
+        others = answered.filter(pl.col("client") != client).join(hit, _MEMBER, how="semi").select(_MEMBER).unique()
+        also_silent = silent.filter(pl.col("client") != client).join(hit, _MEMBER, how="semi")
+        # A member that answers nobody is a fault of its own, and no sign against this client.
+        dead = also_silent.join(others, _MEMBER, how="anti").height
         if (
-            passed.filter(pl.col("client") == client).height == 0
-            and served == hit.height
+            answered.filter(pl.col("client") == client).height == 0
+            and others.height > 0
+            and not dead
             and (hit.height > 1 or members.height == 1)
         ):
             found.append(int(str(client)))
@@ -109,6 +115,10 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     contrast = healthy_probes(window, backend)
     if contrast and client is None:
         summary += f" {contrast} so the balancer goes on sending clients there."
+    whose = [] if member is None else _only_some(window, paths, member)
+    if whose:
+        named = ", ".join(map(window.called, whose[:3])) + f" and {len(whose) - 3:,} others" * (len(whose) > 3)
+        summary += f" Only {named} met this; the member answered other clients in the same captures."
     if client is not None:
         summary = f"All of {called}'s {summary[0].lower()}{summary[1:]} Other clients reach the same members."
     return Finding(
@@ -117,7 +127,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         verdict=verdict,
         title=f"{called}'s connections are blocked"
         if client is not None
-        else f"Connections to {called} on port {port} are blocked",
+        else f"{_whose(window, whose)} to {called} on port {port} are blocked",
         summary=summary,
         subject={"client": window.address(client)} if client is not None else {"member": endpoint},
         count=len(paths),
@@ -201,9 +211,23 @@ def _sees_port(window: Window, backend: int, port: int) -> bool:
 
 def _accepted(window: Window, paths: pl.DataFrame, member: tuple[int, int] | None) -> int:
     """Connections of the same clients to the same members that were accepted."""
-    same = window.judgeable.filter(pl.col("outcome").is_in(["established", "reset", "idle-closed"]))
-    key = ["client", "backend", "backend_port"] if member else ["client"]
+    same = window.judgeable.filter(pl.col("outcome").is_in(_SERVED))
+    key = ["client", *_MEMBER] if member else ["client"]
     return same.join(paths.select(key).unique(), key, how="semi").height
+
+
+def _only_some(window: Window, paths: pl.DataFrame, member: tuple[int, int]) -> list[int]:
+    """The clients that were blocked, when the member answered others; empty when it answered nobody."""
+    to_it = window.judgeable.filter(pl.col("backend") == member[0], pl.col("backend_port") == member[1])
+    blocked = paths["client"].unique().sort()
+    others = to_it.filter(pl.col("outcome").is_in([*_SERVED, "refused"]), ~pl.col("client").is_in(blocked.implode()))
+    return blocked.to_list() if others.height else []
+
+
+def _whose(window: Window, clients: list[int]) -> str:
+    if not clients:
+        return "Connections"
+    return f"{window.called(clients[0])}'s connections" if len(clients) == 1 else "Some clients' connections"
 
 
 def _commonest(paths: pl.DataFrame, column: str) -> str:

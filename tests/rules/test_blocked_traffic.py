@@ -8,7 +8,7 @@ import pytest
 
 from flowscope.findings import Verdict
 from tests.rules.scene import CLIENTS, call, findings, probe
-from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore
+from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "blocked-traffic"
@@ -87,6 +87,35 @@ def test_flags_one_client_alone(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE)
     assert dict(found.subject) == {"client": CLIENTS[1]}
     assert found.count == 2
+
+
+def test_flags_one_client_alone_although_a_member_refuses_everybody_else(tmp_path: Path) -> None:
+    """A refusal is an answer: the member that listens on nothing is no reason to accuse all of them."""
+    wire = Wire()
+    alive(wire, data=False)
+    for at in range(4):
+        accept(wire, call(0, 45000 + at), T0 + at * SECOND, isn=2_000_000 * at + 77, answer=6)
+        refuse(wire, call(1, 46000 + at), T0 + at * SECOND + MS, isn=3_000_000 * at + 5)
+    for at in range(3):
+        for member in (0, 1):
+            blocked = call(member, 40000 + 2 * at + member, CLIENTS[1])
+            ignore(wire, blocked, T0 + at * MS, isn=1000 * at + member, upto=2)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (dict(found.subject), found.count) == ({"client": CLIENTS[1]}, 6)
+    assert found.facts["where"] == "before-member"
+
+
+def test_names_the_client_when_the_member_answers_others(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    accept(wire, call(0, 47000, CLIENTS[1]), T0 + 9 * MS, isn=99, answer=98)
+    accept(wire, call(1, 47001), T0 + 9 * MS, isn=97, answer=96)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at, CLIENTS[1]), T0 + at * MS, isn=1000 * at, upto=2)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert dict(found.subject) == {"member": "10.1.0.5:9443"}
+    assert found.title == f"{CLIENTS[1]}'s connections to vm-b on port 9443 are blocked"
+    assert f"Only {CLIENTS[1]} met this" in found.summary
 
 
 def test_spares_a_syn_at_the_end_of_the_capture(tmp_path: Path) -> None:
