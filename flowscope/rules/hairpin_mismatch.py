@@ -3,7 +3,8 @@
 What it flags
     A member calls a frontend of its own pool, the balancer maps the call back to the caller, and the SYN comes in again
     with the caller's own address as source and destination. The host drops it (a packet from outside that bears its own
-    address), so the connection never opens.
+    address), or answers it over loopback from an address that it never called (Linux with IPv6, or with `accept_local`)
+    and resets that answer: the connection never opens.
 
 Why it matters
     With n healthy members about one call in n fails, at random, with a time-out and no error anywhere: no counter, no
@@ -26,8 +27,8 @@ Example
     $ cd captures/hairpin
     $ flowscope analyze . --topology topology.toml --select hairpin-mismatch
     F1  ERROR  be1 reaches itself through 10.0.0.100:80  [hairpin-mismatch, confirmed]
-        25 of 45 calls of be1 to 10.0.0.100:80 were sent back to be1 itself and never answered: the SYN left for
-        the frontend and came in again from 10.0.0.11 to 10.0.0.11, which the host must drop.
+        25 of 45 calls of be1 to 10.0.0.100:80 were sent back to be1 itself and failed: the SYN left for the
+        frontend and came in again from 10.0.0.11 to 10.0.0.11.
 
 References
     Azure Load Balancer troubleshooting (2020-01-28): a member accesses the frontend from the same interface, or its own
@@ -62,7 +63,7 @@ def judge(window: Window) -> Iterator[Finding]:
         right_on="leg",
         maintain_order="left",
     ).with_columns(looped=(pl.col("last_src") == pl.col("last_dst")) & (pl.col("last_dst") == pl.col("client")))
-    looped = calls.filter("looped", pl.col("frontend").is_not_null(), pl.col("outcome") == "unanswered")
+    looped = calls.filter("looped", pl.col("frontend").is_not_null(), _mismatched(window))
     seen = set()
     for (client, frontend, port), failed in looped.group_by("client", "frontend", "frontend_port", maintain_order=True):
         caller = (int(str(client)), int(str(frontend)), int(str(port)))
@@ -83,6 +84,13 @@ def judge(window: Window) -> Iterator[Finding]:
         caller = (int(str(client)), int(str(frontend)), int(str(port)))
         if caller not in seen and (found := _suspected(window, calls, failed, *caller)) is not None:
             yield found
+
+
+def _mismatched(window: Window) -> pl.Expr:
+    """Nobody answered, or the host answered itself, over loopback, and the frontend never did."""
+    served = window.flows.lazy().filter(pl.col("rev_syns") > 0).select("leg").unique().collect()["leg"]
+    alone = ~pl.col("first_leg").is_in(served.implode())
+    return (pl.col("outcome") == "unanswered") | (pl.col("outcome").is_in(["half-open", "reset"]) & alone)
 
 
 def _pool(window: Window, calls: pl.DataFrame, frontend: int, port: int) -> tuple[set[tuple[int, int]], str | None]:
@@ -106,7 +114,13 @@ def _proven(
     members, _ = _pool(window, calls, frontend, port)
     own = _calls(calls, client, frontend, port)
     rates = _rates(len(members), len(failed), own.height)
-    proof = prove(window, failed, ("syn",), lambda event: _note(window, event, client))
+    proof = prove(window, failed, ("syn", "syn-ack", "rst"), lambda event: _note(window, event, client))
+    itself = bool((window.flows_of_legs(failed["last_leg"])["rev_syns"] > 0).any())
+    fate = (
+        "The host answered itself over loopback, as an endpoint that it had not called, and reset the answer."
+        if itself
+        else "A host drops packets from outside that bear its own address."
+    )
     repeated = window.flows.filter(pl.col("flow").is_in(list(proof.flows)))["fwd_syns"].max()
     name, where = window.called(client), window.endpoint(frontend, port)
     caveats = []
@@ -119,10 +133,8 @@ def _proven(
         title=f"{name} reaches itself through {where}",
         summary=(
             f"{len(failed):,} of {own.height:,} calls of {name} to {where} were sent back to {name} itself "
-            f"and never answered: "
-            f"the SYN left for the frontend and came in again from {window.address(client)} to "
-            f"{window.address(client)}, "
-            f"which the host must drop. {_expectation(rates, len(members))}"
+            f"and failed: the SYN left for the frontend and came in again from {window.address(client)} to "
+            f"{window.address(client)}. {fate} {_expectation(rates, len(members))}"
         ),
         caveats=tuple(caveats),
         facts=rates,
@@ -247,6 +259,10 @@ def _would_show(window: Window, client: int, port: int) -> bool:
 
 def _note(window: Window, event: dict[str, Any], client: int) -> str | None:
     flow = window.flows.row(event["flow"], named=True)
+    if event["kind"] == "syn-ack":
+        return f"the host answers itself, from port {flow['dst_port']}"
+    if event["kind"] == "rst":
+        return "and resets its own answer" if event["half"] == 0 else None
     if flow["dst"] != client:
         return f"SYN out to the frontend, ISN {event['seq']}, TTL {event['ttl']}"
     return f"the same SYN back in, from the host to itself, TTL {event['ttl']}"

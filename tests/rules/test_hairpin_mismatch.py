@@ -8,7 +8,7 @@ import pytest
 
 from flowscope.findings import Verdict
 from tests.rules.scene import FRONTEND, MEMBERS, findings
-from tests.wire import MS, T0, Hop, Wire, accept, ignore
+from tests.wire import ACK, MS, RST, SYN, T0, Hop, Wire, accept, ignore
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "hairpin-mismatch"
@@ -42,6 +42,30 @@ def test_flags_the_looped_syn(tmp_path: Path, topology: bool) -> None:
     assert found.facts == {"expected_failure_rate": 0.5, "observed_failure_rate": 0.5}
     notes = [item.note for item in found.evidence]
     assert any("out to the frontend" in note for note in notes) and any("same SYN back in" in note for note in notes)
+
+
+def test_flags_a_host_that_answers_itself_and_resets_the_answer(tmp_path: Path) -> None:
+    """Linux with IPv6, or with accept_local: the looped SYN is answered over lo, by the wrong endpoint."""
+    wire = Wire()
+    for at in range(4):
+        isn, when = 50_000 * at + 7, T0 + at * 20 * MS
+        for again in (0, 1000):
+            hops = [out(40000 + at), looped(40000 + at)]
+            wire.packet(hops, when + again * MS, SYN, isn)
+            wire.packet(hops[1:], when + (again + 1) * MS, SYN | ACK, 9000 + again, isn + 1, back=True)
+            wire.packet(hops[1:], when + (again + 2) * MS, RST, isn + 1)
+        accept(wire, served(41000 + at), when, isn=60_000 * at + 9, answer=11)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 4)
+    assert "answered itself over loopback" in found.summary
+    assert any("resets its own answer" in item.note for item in found.evidence)
+
+
+def test_spares_a_looped_call_that_the_frontend_answers(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        accept(wire, [out(40000 + at), looped(40000 + at)], T0 + at * 20 * MS, isn=50_000 * at + 7)
+    assert findings(wire, tmp_path, RULE, None) == []
 
 
 def test_flags_a_pool_of_one_where_every_call_fails(tmp_path: Path) -> None:
