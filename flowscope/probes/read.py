@@ -100,9 +100,9 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(name).first() for name in ("outcome", "source", "member", "port")),
         *(expression.get(both).alias(name) for name, expression in main.items()),
         sent_ns=pl.col("at_ns").filter(pl.col("fwd_syns") > 0).min(),
-        answered=(pl.col("rev_syns") > 0).any(),
-        # More than SYNs from the prober: it had its answer.
-        went_on=(pl.col("fwd_packets") > pl.col("fwd_syns")).any(),
+        # More than SYNs from the prober: it had its answer, though the capture may have missed it.
+        went_on=(pl.col("fwd_packets") > pl.col("fwd_syns") + pl.col("fwd_resets")).any(),
+        answered=((pl.col("rev_syns") > 0) | (pl.col("fwd_packets") > pl.col("fwd_syns") + pl.col("fwd_resets"))).any(),
         alive_ns=pl.col("alive_ns").max(),
         cut=((pl.col("truncated") > 0) | (pl.col("rev_missing_bytes") > 0) | (pl.col("fwd_acked_unseen") > 0)).any(),
     )
@@ -123,6 +123,7 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
             .alias("asks"),
             pl.col("status").filter(final).first(),
             pl.col("last_ns").filter(final).first().alias("response_end"),
+            pl.col("complete").filter(final).first().alias("whole"),
         )
     )
 
@@ -189,8 +190,17 @@ def _how() -> pl.Expr:
     def after(patience: pl.Expr, text: str) -> pl.Expr:
         return pl.when(patience).then(word(text)).otherwise(word("open"))
 
+    # Who waits on until its time is over wanted the rest; who leaves before had enough of the head.
+    left_early = (pl.col("prober_closed") < pl.col("given_up")).fill_null(value=False)
+    unfinished = ~pl.col("whole").fill_null(value=True) & ~left_early
     answer = (
-        pl.when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
+        pl.when(unfinished & pl.col("cut"))
+        .then(word("unknown"))
+        .when(unfinished & pl.col("left"))
+        .then(word("invalid"))
+        .when(unfinished)
+        .then(after(waited, "timeout"))
+        .when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
         .then(word("good"))
         .when(pl.col("status").is_between(300, 399))
         .then(word("redirect"))
