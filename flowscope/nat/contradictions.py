@@ -46,6 +46,7 @@ def contradictions(window: Window) -> list[str]:
         *_modes(near, window),
         *_ports(steps, window),
         *_probe_sources(window),
+        *_probe_ports(window.topology),
     ]
 
 
@@ -175,6 +176,21 @@ def _probe_sources(window: Window) -> Iterator[str]:
             yield (
                 f"Pool {pool.name} is given probes from {given}, but all {count:,} probes of its members came from "
                 f"elsewhere, most of them from {sources[0][0]}."
+            )
+
+
+def _probe_ports(topology: Topology) -> Iterator[str]:
+    """Pools that Front Door is said to probe elsewhere than it sends clients to (its health probes, 2018-09-10)."""
+    for pool in topology.pools:
+        probe = pool.probe
+        if probe is None or probe.policy != "front-door" or probe.port is None:
+            continue
+        others = sorted({member.port for member in pool.members} - {probe.port})
+        if others:
+            listed = " or ".join(map(str, others))
+            yield (
+                f"Pool {pool.name} is given probes on port {probe.port} and clients on port {listed}, but Front Door "
+                f"probes the port that it sends clients to, and this cannot be overridden."
             )
 
 

@@ -59,6 +59,33 @@ def arrivals(window: Window) -> pl.DataFrame:
     return came.join(first, "path").sort("at_ns", "path")
 
 
+def established(window: Window, member: int, down_ns: int, grace_ns: int) -> tuple[int, int]:
+    """Clients' connections that a member had when it went down: how many went on, and how many were reset then.
+
+    Args:
+        window: what is judged.
+        member: its address number.
+        down_ns: when its prober had it down.
+        grace_ns: how long the balancer may take to act.
+    """
+    paths = window.judgeable.filter(
+        pl.col("backend") == member, pl.col("outcome").is_in(["established", "reset", "idle-closed"])
+    )
+    legs = paths.select("path", leg=pl.col("last_leg").cast(pl.UInt64))
+    shift = pl.col("at_ns") - pl.col("first_ns")
+    flows = window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg")
+    seen = flows.group_by("path").agg(
+        start=pl.col("at_ns").min(),
+        spoke=(pl.max_horizontal("fwd_last_data_ns", "rev_last_data_ns") + shift).max(),
+        end=(pl.col("last_ns") + shift).max(),
+        reset=((pl.col("fwd_resets") > 0) | (pl.col("rev_resets") > 0)).any(),
+    )
+    alive = seen.filter(pl.col("start") < down_ns, pl.col("end") > down_ns)
+    went_on = (pl.col("spoke") > down_ns + grace_ns).fill_null(value=False)
+    cut = pl.col("reset") & (pl.col("end") <= down_ns + grace_ns)
+    return alive.filter(went_on).height, alive.filter(cut & ~went_on).height
+
+
 def called(window: Window, frontends: Iterable[End]) -> pl.DataFrame:
     """Connections to frontends: ``path``, ``outcome``, ``asked_ns`` (the first SYN) and ``at_ns`` (at a member)."""
     ends = pl.DataFrame(list(frontends), schema={"dst": pl.UInt32, "dst_port": pl.UInt16}, orient="row")

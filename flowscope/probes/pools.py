@@ -45,6 +45,8 @@ class PoolHealth:
 
     def stretches(self) -> Iterator[tuple[int, int, State]]:
         """From, to and state of each part of the timeline."""
+        if not self.timeline:
+            return
         ends = [*(change.time_ns for change in self.timeline[1:]), self.until_ns]
         for change, end in zip(self.timeline, ends, strict=True):
             yield change.time_ns, max(end, change.time_ns), change.state

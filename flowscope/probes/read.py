@@ -121,6 +121,7 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
             .when((pl.col("kind") == "http-request").any())
             .then(pl.lit("http"))
             .alias("asks"),
+            (pl.col("kind") == "tls-server-hello").any().alias("greeted"),
             pl.col("status").filter(final).first(),
             pl.col("last_ns").filter(final).first().alias("response_end"),
             pl.col("complete").filter(final).first().alias("whole"),
@@ -217,7 +218,13 @@ def _how() -> pl.Expr:
         .then(word("timeout"))
         .otherwise(after(waited, "timeout"))
     )
-    opaque = pl.when((pl.col("speaks") == "https") | pl.col("cut")).then(word("unknown")).otherwise(word("invalid"))
+    over = closed | pl.col("member_closed").is_not_null() | waited
+    # A server that answers a TLS hello with no hello of its own speaks no TLS; what it says inside is not known.
+    opaque = (
+        pl.when(((pl.col("speaks") == "https") & pl.col("greeted").fill_null(value=True)) | pl.col("cut"))
+        .then(word("unknown"))
+        .otherwise(after(over, "invalid"))
+    )
     return (
         pl.when(pl.col("outcome") == "refused")
         .then(word("refused"))

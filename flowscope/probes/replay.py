@@ -65,6 +65,8 @@ class Health:
 
     def stretches(self) -> Iterator[tuple[int, int, State]]:
         """From, to and state of each part of the timeline."""
+        if not self.timeline:
+            return
         ends = [*(change.time_ns for change in self.timeline[1:]), self.known_until_ns]
         for change, end in zip(self.timeline, ends, strict=True):
             yield change.time_ns, max(end, change.time_ns), change.state

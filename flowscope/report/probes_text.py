@@ -44,6 +44,8 @@ def render_probes(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     for health in analysis.health:
         changes = [(one.time_ns, one.state, one.reason) for one in health.timeline]
         lines += _changes(_called(analysis, health), changes, look)
+        if not changes and "unknown" in health.readings["result"]:
+            lines.append("  its state is not known: what the prober got cannot be read (TLS, or frames that were cut)")
     for name, pool in pools:
         changes = [(one.time_ns, one.state, reason(analysis, pool, one)) for one in pool.timeline]
         lines += _changes(name, changes, look)

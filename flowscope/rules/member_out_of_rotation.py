@@ -14,8 +14,9 @@ Evidence
 
 Look-alikes
     Few new connections miss a member by chance. Affinity keeps one client at one member. Established connections go on
-    at a member that is down, as documented. A pool that is down as a whole is `all-members-down`. When the balancer's
-    thresholds are not known, the first three intervals after a failure say nothing.
+    at a member that is down, as Azure documents it (`survived`); AWS resets them (`reset`). A pool that is down as a
+    whole is `all-members-down`. When the balancer's thresholds are not known, the first three intervals after a failure
+    say nothing.
 
 Check next
     See the finding about the member's probes; it is back after the probes succeed.
@@ -38,7 +39,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
-from flowscope.probes.compare import Group, Stretch, arrivals, groups, without
+from flowscope.probes.compare import Group, Stretch, arrivals, established, groups, without
 from flowscope.probes.replay import Health
 from flowscope.report.times import clock, rfc3339_text, span
 from flowscope.rules.probe_evidence import LOST, cite, limited
@@ -180,6 +181,8 @@ def _finding(
     verdict = limited(window, Verdict.LIKELY if doubts else Verdict.CONFIRMED, healths, caveats)
     if gets and doubts:
         verdict = Verdict.UNDECIDED
+    grace = max(health.series.interval_ns for health in healths)
+    went_on, reset = established(window, member, apart[0][0], grace)
     called, endpoint = window.called(member), window.endpoint(member, port)
     lasted = span(sum(end - start for start, end in apart))
     got = seen.strays + seen.late
@@ -193,6 +196,10 @@ def _finding(
             f"new connections in that time and none of them went to it: the balancer does as its probes say, and "
             f"nothing blocks the traffic."
         )
+        if went_on:
+            summary += f" {went_on:,} connections that it had went on."
+        if reset:
+            summary += f" {reset:,} connections that it had were reset then."
         if seen.late:
             summary += f" {seen.late:,} came just after it went down."
     return Finding(
@@ -210,6 +217,8 @@ def _finding(
             "since": rfc3339_text(apart[0][0]),
             "new_flows": got,
             "others": seen.others,
+            "survived": went_on,
+            "reset": reset,
             "because": _because(window, healths, apart[0][0]),
         },
         names=window.names([member]),

@@ -50,6 +50,9 @@ def limited(window: Window, verdict: Verdict, healths: Sequence[Health], caveats
             "the probe's source would tell."
         )
         verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
+    elif all(health.series.protocol != "http" and health.series.policy == "front-door" for health in healths):
+        caveats.append("Front Door forwards clients from the same addresses: only the pace tells its probes in TLS.")
+        verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
     if max(health.sent for health in healths) < ENOUGH_PROBES:
         caveats.append("The capture is shorter than three probe intervals.")
         verdict = Verdict.UNDECIDED

@@ -137,3 +137,11 @@ def test_probes_that_may_be_somebody_elses() -> None:
     assert said(probed("168.63.129.16"), given(probe=Probe(source, port=8081))) == []
     fits = Probe((ipaddress.ip_network("168.63.129.0/24"),), port=8081, policy="azure-lb")
     assert said(probed("168.63.129.16"), given(probe=fits)) == []
+
+
+def test_front_door_probes_the_port_of_its_clients() -> None:
+    (sentence,) = said(Seen(), given(probe=Probe(port=8081, policy="front-door")))
+    assert "given probes on port 8081 and clients on port" in sentence
+    assert said(Seen(), given(probe=Probe(policy="front-door"))) == []
+    assert said(Seen(), given(probe=Probe(port=MEMBER[1], policy="front-door"))) == []
+    assert said(Seen(), given(probe=Probe(port=8081, policy="azure-lb"))) == []

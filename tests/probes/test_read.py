@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
+from flowscope.report import render_rows
+from flowscope.report.look import Look
 from tests.probes.asking import SECOND, ask, known, rounds
 from tests.rules.scene import judged, probe
-from tests.wire import FIN, MS, RST, SYN, T0, Wire
+from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Wire
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -90,3 +93,37 @@ def test_latency_runs_from_the_request_to_the_last_byte(tmp_path: Path) -> None:
     (health,) = judged(wire, tmp_path, known()).health
     # The request leaves 3 ms after the SYN, the answer 1 ms later; the member stands 30 microseconds behind the point.
     assert health.readings["latency_ns"].to_list() == [MS + 20_000] * 3
+
+
+def hello(server: bool) -> bytes:
+    """A TLS 1.2 hello with nothing in it."""
+    body = b"\x03\x03" + bytes(32) + b"\x00" + (b"\x00\x2f\x00" if server else b"\x00\x02\x00\x2f\x01\x00")
+    handshake = bytes([2 if server else 1]) + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (hello(server=True), ("unknown", None)),
+        (b"\x15\x03\x03\x00\x02\x02\x28", ("bad", "invalid")),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", ("bad", "status")),
+    ],
+)
+def test_inside_tls_nothing_is_read_but_that_it_is_tls(
+    tmp_path: Path, answer: bytes, result: tuple[str, str | None]
+) -> None:
+    wire, asked = Wire(), hello(server=False)
+    for at in range(4):
+        hops, when, isn, theirs = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 5, 10_000 * at + 5000
+        wire.packet(hops, when, SYN, isn)
+        wire.packet(hops, when + MS, SYN | ACK, theirs, isn + 1, back=True)
+        wire.packet(hops, when + 2 * MS, ACK, isn + 1, theirs + 1)
+        wire.packet(hops, when + 3 * MS, PSH | ACK, isn + 1, theirs + 1, asked)
+        wire.packet(hops, when + 4 * MS, PSH | ACK, theirs + 1, isn + 1 + len(asked), answer, back=True)
+        wire.packet(hops, when + 5 * MS, FIN | ACK, isn + 1 + len(asked), theirs + 1 + len(answer))
+    analysis = judged(wire, tmp_path, None)
+    assert read(wire, tmp_path, None) == [result] * 4
+    out = io.BytesIO()
+    render_rows(analysis, "probes", "text", out, Look(brief=False, colour=False, utc=True, verbose=False))
+    assert ("cannot be read" in out.getvalue().decode()) == (result[0] == "unknown")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.probes.asking import clients, known, rounds
-from tests.rules.scene import findings, judged
-from tests.wire import Wire
+from tests.probes.asking import SECOND, clients, known, rounds
+from tests.rules.scene import call, findings, judged
+from tests.wire import ACK, MS, PSH, RST, SYN, T0, Wire
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "member-out-of-rotation"
@@ -59,3 +59,25 @@ def test_doubts_a_member_that_never_got_any(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE, known())
     assert found.verdict is Verdict.LIKELY
     assert any("before" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize(("last_s", "reset", "told"), [(6, False, (1, 0)), (2.8, True, (0, 1)), (1, False, (0, 0))])
+def test_tells_what_became_of_connections_that_it_had(
+    tmp_path: Path, last_s: float, reset: bool, told: tuple[int, int]
+) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 10, FAIL)
+    clients(wire, [*[0, 1] * 5, *[0] * 34, *[0, 1] * 5])
+    hops = call(1, 29_999)
+    wire.packet(hops, T0, SYN, 4_000)
+    wire.packet(hops, T0 + MS, SYN | ACK, 5_000, 4_001, back=True)
+    wire.packet(hops, T0 + 2 * MS, ACK, 4_001, 5_001)
+    wire.packet(hops, T0 + 3 * MS, PSH | ACK, 4_001, 5_001, b"one")
+    at = T0 + round(last_s * SECOND)
+    wire.packet(hops, at, PSH | ACK, 5_001, 4_004, b"two", back=True)
+    if reset:
+        # Within the interval in which the balancer acts.
+        wire.packet(hops, at + MS, RST | ACK, 5_004, 4_004, back=True)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["survived"], found.facts["reset"]) == told
+    assert ("had went on" in found.summary, "were reset then" in found.summary) == (told[0] > 0, told[1] > 0)
