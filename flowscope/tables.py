@@ -58,7 +58,7 @@ HALF: dict[str, str] = {
     "mss": "MSS option of the SYN",
     "window_scale": "window scale option of the SYN",
     "sack_permitted": "SACK-permitted option of the SYN",
-    "syn_layout": "hash of the SYN's option order and window scale, without MSS and timestamps; null without SYN",
+    "syn_layout": "hash of the SYN's option order and window scale, without MSS and timestamps; null when cut",
     "syn_window": "window of the SYN",
     "syn_tsval": "TSval of the first SYN",
     "syn_ip_id": "IP identification of the first SYN",

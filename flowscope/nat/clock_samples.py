@@ -37,7 +37,7 @@ def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.Data
     # Then datagrams; SYNs that nobody answered are the last resort.
     for samples in (
         _both_ways(_pairs(openings, ["leg"])),
-        _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn", "fwd_syn_layout"]))),
+        _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn"]))),
         _answered(datagrams),
     ):
         for (a, b), group in samples.group_by("point", "point_b", maintain_order=True):
@@ -47,7 +47,7 @@ def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.Data
                 back = [Sample(at, -o, doubt) for at, o, doubt in group.select("syn_ns", "o", "doubt").iter_rows()]
                 edges.setdefault(one, {})[other] = fit(there)
                 edges.setdefault(other, {})[one] = fit(back)
-    alike = _pairs(tries, ["fwd_isn", "fwd_syn_layout", "tsval", "ip_id"])
+    alike = _pairs(tries, ["fwd_isn", "tsval", "ip_id"])
     for one, other, offset, doubt in _one_way(_further_on(alike)):
         if other not in edges.get(one, {}):
             edges.setdefault(one, {})[other] = [_flat(offset, doubt)]
@@ -81,6 +81,9 @@ _CROWD = 64
 def _pairs(openings: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     several = openings.filter(pl.len().over(key).is_between(2, _CROWD))
     pairs = several.join(several, key, suffix="_b").filter(pl.col("point") < pl.col("point_b"))
+    # A snap length may have left too little of the options to compare.
+    alike = (pl.col("fwd_syn_layout") == pl.col("fwd_syn_layout_b")).fill_null(value=True)
+    pairs = pairs.filter(alike)
     return pairs if "leg_b" in pairs.columns else pairs.with_columns(leg_b="leg")
 
 

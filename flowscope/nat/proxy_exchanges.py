@@ -18,7 +18,10 @@ _NO_IDS = (
 #: Headers that name the service in the form of an address.
 _NO_CLIENTS = ("host", "x-forwarded-host", "via", "server", "location", "user-agent")
 #: Shorter values are counters and flags.
-_ID = r"[0-9A-Za-z._:+=-]{6,}"
+_ID = r"[0-9A-Za-z._:+/=-]{6,}"
+#: Some ids are short all the same: letters and digits, and nothing else in that header.
+_SHORT_ID = r"^(?:[A-Za-z][0-9A-Za-z._:+=-]*[0-9]|[0-9][0-9A-Za-z._:+=-]*[A-Za-z])$"
+_SHORT_BYTES = (3, 5)
 #: A traceparent (W3C Trace Context, section 3.2) changes at every hop, but not the trace id in its middle.
 _TRACE = r"\b[0-9a-f]{32}\b"
 _ADDRESS = r"^\[?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]?(?::\d+)?$"
@@ -88,6 +91,8 @@ def ids(table: pl.DataFrame) -> pl.DataFrame:
         pl.col("value").str.extract_all(_ID).list.filter(pl.element().str.contains(r"\d")),
         pl.col("value").str.extract_all(_TRACE),
     )
+    short = pl.col("value").str.len_bytes().is_between(*_SHORT_BYTES) & pl.col("value").str.contains(_SHORT_ID)
+    pieces = pl.when(short).then(pl.concat_list("value")).otherwise(pieces)
     return (
         lines.with_columns(value=pieces)
         .explode("value")

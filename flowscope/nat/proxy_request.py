@@ -17,8 +17,10 @@ from flowscope.nat.topology import Topology
 
 #: A value on more legs than a chain of proxies has is none of one request.
 _MOST_LEGS = 8
-#: Bits of a value that occurs once per leg, of one that marks a connection, and of one that recurs.
-_UNIQUE, _MARK, _RECURS = 20.0, 16.0, 4.0
+#: Bits of a value that occurs once per leg, of one that marks a connection, of a short one, and of one that recurs.
+_UNIQUE, _MARK, _SHORT, _RECURS = 20.0, 16.0, 8.0, 4.0
+#: A value of so few bytes is met again by chance.
+_SHORT_BYTES = 5
 #: Bits of the client's address, where the proxy added it and where an earlier one did.
 _NAMED, _NAMED_BEFORE = 10.0, 8.0
 #: What points on one clock may disagree by, and how far order may be violated at all.
@@ -93,8 +95,10 @@ def id_pairs(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
     shared = on_legs.group_by("value").len("legs").filter(pl.col("legs").is_between(2, _MOST_LEGS))
     kinds = per_leg.group_by("name").agg(kinds=pl.col("value").n_unique())
     telling = (pl.col("kinds") >= 2) | (pl.col("value").str.len_bytes() >= 16) | pl.col("name").str.contains(_KNOWN_IDS)
+    short = pl.col("value").str.len_bytes() <= _SHORT_BYTES
     worth = (
-        pl.when(pl.col("times") == 1).then(pl.when(telling).then(_UNIQUE).otherwise(_UNIQUE / 2))
+        pl.when(short).then(pl.when(pl.col("kinds") >= 3).then(_SHORT).otherwise(_RECURS))
+        .when(pl.col("times") == 1).then(pl.when(telling).then(_UNIQUE).otherwise(_UNIQUE / 2))
         # Different on every connection, the same for all its requests.
         .when(pl.col("kinds") >= 3).then(_MARK)
         .otherwise(_RECURS)

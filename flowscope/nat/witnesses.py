@@ -56,7 +56,7 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, 
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
     """
     tcp = legs.filter(pl.col("protocol") == _TCP)
-    opened = _neighbours(tcp.filter(pl.col("fwd_isn").is_not_null()), ["fwd_isn", "fwd_syn_layout"], "syn")
+    opened = _neighbours(tcp.filter(pl.col("fwd_isn").is_not_null()), ["fwd_isn"], "syn")
     missing = tcp.filter(pl.col("fwd_isn").is_null())["leg"]
     answered = _neighbours(tcp.filter(pl.col("rev_isn").is_not_null()), ["rev_isn"], "syn-ack")
     answered = answered.filter(pl.col("a").is_in(missing.implode()) | pl.col("b").is_in(missing.implode()))
@@ -77,7 +77,7 @@ def given_up(legs: pl.DataFrame) -> list[str]:
     """
     crowds = (
         legs.filter(pl.col("protocol") == _TCP, pl.col("fwd_isn").is_not_null())
-        .group_by("fwd_isn", "fwd_syn_layout")
+        .group_by("fwd_isn")
         .len()
         .filter(pl.col("len") > _NEIGHBOURS + 1)
     )
@@ -92,14 +92,18 @@ def given_up(legs: pl.DataFrame) -> list[str]:
 def _neighbours(legs: pl.DataFrame, key: list[str], by: str) -> pl.DataFrame:
     """Pairs ``a``, ``b`` of legs with one key, each with its next neighbours in time; ``crowd`` = legs of that key."""
     schema = {"a": pl.UInt64, "b": pl.UInt64, "crowd": pl.UInt32, "by": pl.String}
-    shared = legs.filter(pl.col(key[0]).is_duplicated()).select("leg", "at_ns", *key).sort(*key, "at_ns", "leg")
+    shared = legs.filter(pl.col(key[0]).is_duplicated()).select("leg", "at_ns", "fwd_syn_layout", *key)
+    shared = shared.sort(*key, "at_ns", "leg")
     shared = shared.with_columns(crowd=pl.len().over(key).cast(pl.UInt32)).filter(pl.col("crowd") > 1)
     if not shared.height:
         return pl.DataFrame(schema=schema)
     found = []
     for step in range(1, _reach(shared, _NEIGHBOURS) + 1):
         same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(-step) for name in key)
-        pairs = shared.select(a="leg", b=pl.col("leg").shift(-step), crowd="crowd", same=same)
+        # A snap length may have left too little of the options to compare.
+        layout = pl.col("fwd_syn_layout")
+        alike = (layout == layout.shift(-step)).fill_null(value=True)
+        pairs = shared.select(a="leg", b=pl.col("leg").shift(-step), crowd="crowd", same=same & alike)
         found.append(pairs.filter("same").drop("same"))
     return pl.concat(found).with_columns(by=pl.lit(by))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_a_connection_through_dnat_is_one_path(tmp_path: Path) -> None:
     path = analysis.paths.row(0, named=True)
     assert (path["method"], path["outcome"], path["ambiguous"]) == ("tuple", "established", False)
     assert path["confidence"] > 0.99
+
+
+@pytest.mark.parametrize("snap", [54, 60, 68])
+@pytest.mark.parametrize("cut", ["front", "inner", "back"])
+def test_a_point_that_keeps_too_little_of_the_options_takes_nothing_away(tmp_path: Path, snap: int, cut: str) -> None:
+    wire = Wire()
+    for at in range(3):
+        front, back = dnat(40000 + at)
+        inner = replace(back, point="inner", ttl=61, reply_ttl=63, delay_ns=110_000)
+        accept(wire, [front, inner, replace(back, ttl=60)], T0 + at * SECOND, 1000 + at, 9000 + at)
+    wire.frames[cut] = [(at, frame[:snap], length) for at, frame, length in wire.frames[cut]]
+    found = endpoints(joined(wire, tmp_path))
+    assert [len(legs) for legs in found] == [2, 2, 2]
 
 
 def test_full_nat_in_one_file_joins_by_isn_alone(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_two_connections_of_one_address_with_one_url_at_once_are_ambiguous(tmp_p
     assert world.joins(tmp_path) == [unsure(BACK), unsure(BACK_2, SERVER_2)]
 
 
+def test_a_short_value_tells_two_connections_of_one_address_apart(tmp_path: Path) -> None:
+    world = World()
+    calls = [(A, "X-Call: c-1"), ((A[0], A[1] + 1), "X-Call: c-2"), ((A[0], A[1] + 2), "X-Call: c-3")]
+    for at, (client, mark) in enumerate(calls):
+        world.leg(client, FRONT, asks(1, "/", mark, took_ms=4))
+        world.leg((PROXY, 30000 + at), SERVER, asks(1, "/", mark.lower(), f"x-forwarded-for: {A[0]}"), 0.5)
+    found = world.joins(tmp_path)
+    assert sorted(found) == sorted(pair(client, (PROXY, 30000 + at)) for at, (client, _) in enumerate(calls))
+
+
 def test_two_connections_of_one_address_one_after_the_other_are_not(tmp_path: Path) -> None:
     world = World()
     named = f"X-Forwarded-For: {A[0]}"

@@ -38,6 +38,9 @@ pub enum Tunnel {
     Ipv6InIp = 7,
 }
 
+/// Layout of options that were not captured whole.
+pub const CUT_LAYOUT: u32 = u32::MAX;
+
 /// TCP options of one segment that matter for joins and analysis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TcpOptions {
@@ -49,7 +52,8 @@ pub struct TcpOptions {
     /// First SACK block, left and right edge.
     pub sack: Option<(u32, u32)>,
     /// Hash of kinds and order of all options and of the window scale, without MSS value and
-    /// timestamps: what a translator leaves alone and a retry repeats. 0 without options.
+    /// timestamps: what a translator leaves alone and a retry repeats. 0 without options, [`CUT_LAYOUT`] when the
+    /// snap length left a part of them.
     pub layout: u32,
 }
 

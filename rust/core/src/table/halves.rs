@@ -3,6 +3,7 @@
 use arrow_array::types::{ArrowPrimitiveType, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
 use super::column::Columns;
+use crate::decode::packet::CUT_LAYOUT;
 use crate::flow::half::{Half, NEVER, Opening, Trouble};
 use crate::flow::record::Flow;
 
@@ -81,7 +82,7 @@ fn sequence(columns: &mut HalfColumns<'_>) {
     columns.nullable::<UInt32Type>("base_seq", |half| half.sequenced.then_some(half.low_seq));
     columns.nullable::<UInt32Type>("next_seq", |half| half.sequenced.then_some(half.next_seq));
     columns.nullable::<UInt32Type>("last_ack", |half| half.acked.then_some(half.highest_ack));
-    columns.opening::<UInt32Type>("syn_layout", |opening| Some(opening.layout));
+    columns.opening::<UInt32Type>("syn_layout", |opening| Some(opening.layout).filter(|&layout| layout != CUT_LAYOUT));
     columns.opening::<UInt32Type>("syn_tsval", |opening| opening.tsval);
 }
 

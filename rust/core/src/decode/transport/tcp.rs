@@ -1,7 +1,7 @@
 //! TCP (RFC 9293).
 
 use super::super::layer::Layer;
-use super::super::packet::{Outcome, Packet};
+use super::super::packet::{CUT_LAYOUT, Outcome, Packet};
 use super::tcp_option;
 
 const SHORTEST_HEADER: usize = 20;
@@ -31,6 +31,9 @@ pub(in super::super) fn decode(layer: Layer, packet: &mut Packet) -> Outcome {
         if let Some(options @ [_, ..]) = layer.bytes.get(SHORTEST_HEADER..end) {
             packet.options = tcp_option::parse(options);
         }
+        if end < header as usize {
+            packet.options.layout = CUT_LAYOUT;
+        }
     }
     let captured = layer.bytes.len() as u32;
     packet.payload_offset = layer.offset + header.min(captured);
@@ -40,7 +43,7 @@ pub(in super::super) fn decode(layer: Layer, packet: &mut Packet) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::packet::{Outcome, Packet, flag};
+    use super::super::super::packet::{CUT_LAYOUT, Outcome, Packet, flag};
     use super::super::super::sample::{TCP, decode, expect_segment, ipv4, segment, tcp};
 
     const RAW: u16 = 101;
@@ -53,6 +56,18 @@ mod tests {
         let options = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
         let packet = expect_segment(RAW, &ipv4(TCP, &tcp(&options, b"hello")));
         assert_eq!(packet.options.timestamps, Some((1, 2)));
+    }
+
+    #[test]
+    fn options_that_were_cut_have_no_layout() {
+        let bytes = ipv4(TCP, &tcp(&[2, 4, 5, 180, 4, 2, 1, 1], b""));
+        let layout = |length: usize| {
+            let mut packet = Packet::default();
+            let _ = super::super::super::decode(RAW, &bytes[..length], bytes.len() as u32, &mut packet);
+            packet.options.layout
+        };
+        assert_eq!((layout(40), layout(46)), (CUT_LAYOUT, CUT_LAYOUT));
+        assert_ne!(layout(48), CUT_LAYOUT);
     }
 
     #[test]

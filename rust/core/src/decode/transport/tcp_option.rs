@@ -1,6 +1,6 @@
 //! TCP options (RFC 9293, section 3.2; RFC 7323; RFC 2018).
 
-use super::super::packet::TcpOptions;
+use super::super::packet::{CUT_LAYOUT, TcpOptions};
 
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
@@ -66,7 +66,7 @@ fn walk(mut rest: &[u8]) -> TcpOptions {
         }
         rest = next;
     }
-    found.layout = layout.max(1);
+    found.layout = layout.clamp(1, CUT_LAYOUT - 1);
     found
 }
 

@@ -2,9 +2,10 @@
 
 use super::super::text;
 
-/// Most headers kept for their name, and for their value.
+/// Most headers kept for their name, for their value, and for a value that is short for an id.
 const BY_NAME: usize = 16;
 const BY_VALUE: usize = 4;
+const BY_SHORT_VALUE: usize = 4;
 /// Most bytes of one kept header.
 const HEADER_BYTES: usize = 512;
 
@@ -59,12 +60,14 @@ const STATIC_FAMILIES: [&str; 6] = ["Content-", "Accept", "Access-Control-", "Ca
 
 /// The kept ones of a message's headers, as `name: value`, in the order sent.
 pub(super) fn kept(headers: &[httparse::Header]) -> Vec<String> {
-    let (mut names, mut values) = (BY_NAME, BY_VALUE);
+    let (mut names, mut values, mut short_values) = (BY_NAME, BY_VALUE, BY_SHORT_VALUE);
     let mut keep = |header: &&httparse::Header| {
         let left = if KEPT.iter().any(|name| name.eq_ignore_ascii_case(header.name)) {
             &mut names
         } else if values > 0 && looks_unique(header.value) && !is_static(header.name) {
             &mut values
+        } else if short_values > 0 && looks_short(header.value) && !is_static(header.name) {
+            &mut short_values
         } else {
             return false;
         };
@@ -82,8 +85,17 @@ fn line(header: &httparse::Header) -> String {
 }
 
 fn looks_unique(value: &[u8]) -> bool {
-    let ok = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
+    let ok = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:+/={}-".contains(byte);
     (8..=128).contains(&value.len()) && value.iter().all(ok) && value.iter().any(u8::is_ascii_digit)
+}
+
+/// Letters and digits: a counter or a flag has one kind only.
+fn looks_short(value: &[u8]) -> bool {
+    let ok = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
+    (3..8).contains(&value.len())
+        && value.iter().all(ok)
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_alphabetic)
 }
 
 fn is_static(name: &str) -> bool {
@@ -111,8 +123,11 @@ mod tests {
             ("Content-MD5", "1234567890"),
             ("X-Text", "value 12345"),
             ("If-Match", "12345678"),
+            ("X-Call", "c-7"),
+            ("X-Count", "1234"),
+            ("X-Blob", "aGVsbG8x/+=="),
         ];
-        assert_eq!(lines(&sent), ["hOST: a", "X-Trace: abc-1234"]);
+        assert_eq!(lines(&sent), ["hOST: a", "X-Trace: abc-1234", "X-Call: c-7", "X-Blob: aGVsbG8x/+=="]);
     }
 
     #[test]
