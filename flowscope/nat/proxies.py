@@ -97,7 +97,7 @@ def join_proxied(
 
     asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
     asked_back = to_servers.join(backs.select("leg"), "leg", how="semi")
-    found.append(_by_request(known, fronts, asked_front, asked_back, said, addresses, topology))
+    found.append(_by_request(known, fronts, asked_front, asked_back, said, found[-1], addresses, topology))
     # A client's connection may go on to other servers; what served it by requests is settled.
     backs = backs.join(found[-1], "leg", how="anti")
 
@@ -136,14 +136,18 @@ def _by_request(
     asked_front: pl.DataFrame,
     asked_back: pl.DataFrame,
     said: pl.DataFrame,
+    settled: pl.DataFrame,
     addresses: pl.DataFrame,
     topology: Topology,
 ) -> pl.DataFrame:
     """Joins by what the requests say, as pairs of legs with the number of requests they carried."""
+    # What crosses a pair that is joined already crosses it the other way round as well.
+    turned = settled.select(front_leg="leg", back_leg="before")
     usable = known.join(fronts.select("leg"), "leg", how="semi")
     by_endpoint = endpoint_pairs(usable, known, asked_back, said, addresses, topology)
     rest = asked_back.join(by_endpoint, left_on="exchange", right_on="back", how="anti")
-    believed, unsure = chosen(request_pairs(known, asked_front, rest, said, addresses, topology))
+    pairs = request_pairs(known, asked_front, rest, said, addresses, topology)
+    believed, unsure = chosen(pairs.join(turned, ["front_leg", "back_leg"], how="anti", maintain_order="left"))
     rest = rest.join(believed, left_on="exchange", right_on="back", how="anti").filter(
         ~pl.col("leg").is_in(unsure.implode())
     )
