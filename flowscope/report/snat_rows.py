@@ -41,7 +41,7 @@ _SCHEMA: dict[str, PolarsDataType] = {
 
 
 def snat_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
-    """The pools, fullest first; ``ports_from`` is ``topology`` or ``observed``."""
+    """The pools, fullest first; ``ports_from`` is ``topology``, ``profile`` or ``observed``."""
     use = port_use(analysis)
     yield _rows(analysis, use) if use.pools.height else pl.DataFrame(schema=_SCHEMA)
 
@@ -68,7 +68,7 @@ def _rows(analysis: Analysis, use: PortUse) -> pl.DataFrame:
         protocol=pl.when(pl.col("protocol") == _TCP).then(pl.lit("tcp")).otherwise(pl.lit("udp")),
         member="whose",
         ports_available="ports_available",
-        ports_from=pl.when("ports_known").then(pl.lit("topology")).otherwise(pl.lit("observed")),
+        ports_from="ports_from",
         ports_peak="peak",
         peak_at=peak,
         connections="connections",

@@ -51,6 +51,7 @@ from flowscope.rules.evidence import prove
 from flowscope.rules.snat_words import (
     both_sides_line,
     destination,
+    documented,
     paths_of,
     port_facts,
     snat_address,
@@ -199,7 +200,7 @@ def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: s
     """What else it could be, as far as the captures cannot exclude it."""
     if not pool["both"]:
         return ["Only the inside of the translator was captured: a server that stopped answering looks the same."]
-    caveats = []
+    caveats = documented(window, pool)
     if doubt == _SHORT:
         caveats.append(
             f"Only {pool['peak']:,} of {pool['ports_available']:,} ports were seen in use: the others may have been "

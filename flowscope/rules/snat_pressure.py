@@ -46,6 +46,7 @@ from flowscope.rules.evidence import prove
 from flowscope.rules.snat_words import (
     both_sides_line,
     destination,
+    documented,
     paths_of,
     port_facts,
     snat_address,
@@ -116,7 +117,7 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
     where, address = destination(window, pool), snat_address(window, pool)
     whose = f" of {window.called(pool['member'])}" if pool["member"] is not None else ""
     share = pool["peak"] / pool["ports_available"]
-    caveats = []
+    caveats = documented(window, pool)
     if not pool["both"]:
         caveats.append(
             "Only the inside of the translator was captured: connections were counted, and some of them may use "

@@ -31,10 +31,23 @@ def port_facts(pool: dict[str, Any]) -> dict[str, Fact]:
         "ports_available": pool["ports_available"],
         "ports_peak": pool["peak"],
         "refused": pool["refused"],
-        "ports_from": "topology" if pool["ports_known"] else "observed",
+        "ports_from": pool["ports_from"],
         "ports_needed": pool["ports_needed"],
         "sustainable_per_s": pool["sustainable_per_s"],
     }
+
+
+def documented(window: Window, pool: dict[str, Any]) -> list[str]:
+    """A caveat when the number of ports is the default that the profile documents: where it stands, and since when."""
+    if pool["ports_from"] != "profile":
+        return []
+    ports = window.profile.ports
+    fact = ports.allocation or ports.per_address
+    where = f" ({fact.source.page}, {fact.source.date})" if fact else ""
+    return [
+        f"That there are {pool['ports_available']:,} ports is the default of {window.profile.title}{where}; give the "
+        "number that is configured as `ports_per_member` or `ports` of [[snat]] in the topology."
+    ]
 
 
 def top_members(window: Window, pool: dict[str, Any], most: int = 3) -> str:

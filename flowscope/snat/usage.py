@@ -7,6 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.snat.allocation import allocations
 from flowscope.snat.sweep import MARKS, cut_at_reuse, level_at, levels, peaks, time_above
@@ -29,6 +30,10 @@ class Tables(Protocol):
     addresses: pl.DataFrame
     topology: Topology
 
+    @property
+    def profile(self) -> Profile | None:
+        """What is documented of the balancer."""
+
 
 @dataclass(frozen=True, slots=True)
 class PortUse:
@@ -36,8 +41,9 @@ class PortUse:
 
     pools: pl.DataFrame
     """One row per pool: ``pool``, the key, ``member`` (address number, null when all share), ``ports_available``,
-    ``ports_known`` (the topology says how many), ``hold_known``, ``both``, ``outbound``, ``connections``, ``refused``,
-    ``peak``, ``peak_ns``, ``above_<mark>_s``, ``sustainable_per_s``, ``ports_needed``, ``top`` (members by use)."""
+    ``ports_known`` (topology or profile says how many), ``ports_from`` (which, else ``observed``), ``hold_known``,
+    ``both``, ``outbound``, ``connections``, ``refused``, ``peak``, ``peak_ns``, ``above_<mark>_s``,
+    ``sustainable_per_s``, ``ports_needed``, ``top`` (members by use)."""
     users: pl.DataFrame
     """Connections, with ``pool``, ``from_ns``, ``last_ns``, ``until_ns``, ``ended``."""
     refusals: pl.DataFrame
@@ -73,12 +79,19 @@ def port_use(tables: Tables) -> PortUse:
 
 def _pooled(users: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Adds ``pool``, ``member``, and what is known of the ports."""
-    known = allocations(tables.topology, tables.addresses)
+    outbound = users.filter("outbound")
+    known = allocations(
+        tables.topology,
+        tables.profile or UNTOLD,
+        tables.addresses,
+        outbound["snat"].unique(),
+        outbound["inside"].n_unique(),
+    )
     given = pl.DataFrame(
-        [(one.snat, one.ports, one.per_member, one.fin_hold_s, one.rst_hold_s) for one in known],
+        [(one.snat, one.ports, one.per_member, one.fin_hold_s, one.rst_hold_s, one.source) for one in known],
         schema={
             "snat": pl.Int64, "ports": pl.UInt32, "per_member": pl.Boolean, "fin_hold_s": pl.Float64,
-            "rst_hold_s": pl.Float64,
+            "rst_hold_s": pl.Float64, "ports_from": pl.String,
         },
         orient="row",
     ).unique("snat", keep="first", maintain_order=True)  # fmt: skip
@@ -93,13 +106,14 @@ def _pooled(users: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     users = users.with_columns(
         member=pl.when("per_member").then("inside"),
         ports_known=pl.col("ports").is_not_null(),
+        ports_from=pl.col("ports_from").fill_null("observed"),
         ports_available=pl.coalesce("ports", "seen").cast(pl.UInt32),
     ).sort(*key, "path", nulls_last=True)
     return users.with_columns(pool=pl.struct(key).rle_id())
 
 
 def _summed(users: pl.DataFrame) -> pl.DataFrame:
-    same = [*KEY, "member", "ports_available", "ports_known", "fin_hold_s", "rst_hold_s"]
+    same = [*KEY, "member", "ports_available", "ports_known", "ports_from", "fin_hold_s", "rst_hold_s"]
     worked = ~pl.col("refused")
     return users.group_by("pool", maintain_order=True).agg(
         *(pl.col(name).first() for name in same),

@@ -18,6 +18,8 @@ _PROXIED = ("proxy-protocol", "proxy-request", "timing")
 #: A flow with neither FIN nor RST is held this long after its last packet: no documented translator forgets TCP sooner
 #: by default (Azure's 240 s; AWS, Google and Linux wait longer).
 _IDLE_S = 240
+#: Nor UDP before this (Linux, before an answer); RFC 4787 asks for two minutes.
+_UDP_IDLE_S = 30
 #: Points that see fewer of the first legs as the last before the translator do so because a frame was lost.
 _USUAL = 0.1
 
@@ -120,7 +122,9 @@ def release_ns(fin_s: pl.Expr, rst_s: pl.Expr, end_ns: int) -> pl.Expr:
         rst_s: the same after a RST.
         end_ns: the last moment that was captured.
     """
-    idle_s = pl.when(pl.col("protocol") == _TCP).then(_IDLE_S).otherwise(0)
+    # A SYN that nobody answered may hold a port for half a minute (Azure NAT gateway), or for no time at all.
+    tcp_s = pl.when(pl.col("outcome") == "unanswered").then(0).otherwise(_IDLE_S)
+    idle_s = pl.when(pl.col("protocol") == _TCP).then(tcp_s).otherwise(_UDP_IDLE_S)
     after_s = pl.when(pl.col("ended") == "rst").then(rst_s).when(pl.col("ended") == "fin").then(fin_s).otherwise(idle_s)
     return pl.min_horizontal(pl.col("last_ns") + (after_s * 1e9).cast(pl.Int64), pl.lit(end_ns, pl.Int64))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flowscope.analysis import Analysis
+from flowscope.analysis import Analysis, analyze
+from flowscope.settings import Settings
 from flowscope.snat.usage import port_use
 from tests.rules.outbound import HOSTS, OTHER, SNAT, START, TOPOLOGY, hold, way
 from tests.rules.scene import judged
@@ -106,3 +107,33 @@ def test_nothing_translated(tmp_path: Path) -> None:
     hold(wire, way(40000, 1, points="in"), START, 1000, 1)
     use = port_use(judged(wire, tmp_path, None))
     assert use.pools.is_empty() and use.refusals.is_empty()
+
+
+def test_the_profile_says_how_many_ports_a_member_has_and_how_long_they_are_held(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        hold(wire, way(40000 + at, 1024 + at, host=HOSTS[at % 2]), START + at * MS, 1000 * at, 1)
+    captures = wire.write(tmp_path)
+    for name, ports, held, per_member in (("azure-lb", 1024, 240.0, True), ("azure-nat-gateway", 64512, 65.0, False)):
+        analysis = analyze(captures, settings=Settings(profile=name))
+        found = port_use(analysis).pools.sort("member", nulls_last=True).to_dicts()
+        assert [pool["ports_available"] for pool in found] == [ports] * (2 if per_member else 1)
+        assert {pool["ports_from"] for pool in found} == {"profile"}
+        assert {pool["fin_hold_s"] for pool in found} == {held}
+
+
+def test_ports_per_member_by_the_size_of_the_pool(tmp_path: Path) -> None:
+    members = ", ".join(f'{{ name = "vm{at}", address = "10.9.0.{at + 4}", port = 80 }}' for at in range(60))
+    wire = Wire()
+    hold(wire, way(40000, 1024), START, 1000, 1)
+    topology = tmp_path / "t.toml"
+    topology.write_text(f'[[pool]]\nname = "web"\nmembers = [{members}]\n\n[[snat]]\naddress = "{SNAT}"\n')
+    captures = wire.write(tmp_path)
+    analysis = analyze(captures, topology=str(topology), settings=Settings(profile="azure-lb"))
+    (pool,) = port_use(analysis).pools.to_dicts()
+    assert (pool["ports_available"], pool["ports_from"]) == (512, "profile")
+    with topology.open("a") as more:
+        more.write("ports_per_member = 96\nfin_hold_s = 10\n")
+    analysis = analyze(captures, topology=str(topology), settings=Settings(profile="azure-lb"))
+    (pool,) = port_use(analysis).pools.to_dicts()
+    assert (pool["ports_available"], pool["ports_from"], pool["fin_hold_s"]) == (96, "topology", 10.0)
