@@ -38,6 +38,7 @@ from flowscope.window import Window
 
 if TYPE_CHECKING:
     from flowscope._core import Tables
+    from flowscope.graph.build import PathGraph
 
 
 @dataclass(slots=True)
@@ -76,6 +77,18 @@ class Analysis:
     pool_health: tuple[PoolHealth, ...] = ()
     """The members of each pool taken together."""
     version: str = __version__
+
+    def graph(self) -> PathGraph:
+        """The paths as a networkx graph, see :func:`flowscope.graph.build.path_graph`."""
+        from flowscope.graph.build import path_graph
+
+        return path_graph(self)
+
+    def _repr_html_(self) -> str:
+        """The analysis as a notebook shows it."""
+        from flowscope.report.html.notebook import analysis_fragment
+
+        return analysis_fragment(self)
 
 
 @dataclass(frozen=True, slots=True)

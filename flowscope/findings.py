@@ -102,3 +102,9 @@ class Finding:
         for name, value in {**self.subject, **self.lasting}.items():
             parts.append(f"{name}={value if isinstance(value, str) else ','.join(value)}")
         return " ".join(parts)
+
+    def _repr_html_(self) -> str:
+        """The finding as a notebook shows it."""
+        from flowscope.report.html.notebook import finding_fragment
+
+        return finding_fragment(self)

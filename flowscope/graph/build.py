@@ -6,7 +6,7 @@ numbers only, never None, so every exporter takes it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import networkx as nx
 import polars as pl
@@ -17,6 +17,9 @@ from flowscope.report.safe_text import safe_line
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+
+PathGraph: TypeAlias = nx.MultiDiGraph
+"""What :func:`path_graph` makes; modules that may not import networkx name it so."""
 
 _FINE = ("established", "unknown")
 

@@ -6,6 +6,8 @@ from typing import BinaryIO
 
 import networkx as nx
 
+from flowscope.report.safe_text import dot_string
+
 _SHAPES = {"client": "ellipse", "frontend": "house", "snat": "diamond", "member": "box", "destination": "box"}
 
 
@@ -19,17 +21,11 @@ def write(graph: nx.MultiDiGraph, out: BinaryIO) -> None:
     ]
     for node, facts in graph.nodes(data=True):
         shape = _SHAPES.get(facts["role"], "box")
-        lines.append(f"  {node} [label={_quoted(facts['label'])}, shape={shape}, role={_quoted(facts['role'])}];")
+        lines.append(f"  {node} [label={dot_string(facts['label'])}, shape={shape}, role={dot_string(facts['role'])}];")
     for source, target, facts in graph.edges(data=True):
         style = ', style="dashed"' if facts["kind"] == "translation" else ""
         colour = ', color="red", fontcolor="red"' if facts["failed"] else ""
-        tip = f", tooltip={_quoted(facts['outcomes'])}"
-        lines.append(f"  {source} -> {target} [label={_quoted(facts['label'])}{tip}{style}{colour}];")
+        tip = f", tooltip={dot_string(facts['outcomes'])}"
+        lines.append(f"  {source} -> {target} [label={dot_string(facts['label'])}{tip}{style}{colour}];")
     lines.append("}")
     out.write(("\n".join(lines) + "\n").encode())
-
-
-def _quoted(text: str) -> str:
-    """A DOT string: a backslash is doubled, so that no name can begin an escape of a label."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    return f'"{escaped}"'

@@ -8,10 +8,12 @@ import polars as pl
 
 from flowscope.report.look import Look
 from flowscope.report.rows import What, row_slices
-from flowscope.report.safe_text import FORMULA
+from flowscope.report.safe_text import FORMULA, safe_cell
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+
+_UNSEEN = r"[^\P{Cc}\t\n\r]|[\p{Cf}\p{Zl}\p{Zp}]"
 
 
 def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> None:
@@ -55,9 +57,12 @@ def _fields(rows: pl.DataFrame, column: str) -> list[pl.Field]:
 
 
 def _guarded(rows: pl.DataFrame) -> pl.DataFrame:
-    """Text that a spreadsheet would run gets an apostrophe in front."""
+    """Text that a spreadsheet would run gets an apostrophe in front; what would move a terminal's cursor is escaped."""
+    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
+    # Names of points and hosts only: looked for first, since rows are many and such names are none.
+    unsafe = [name for name in texts if rows[name].str.contains(_UNSEEN).any()]
+    rows = rows.with_columns(pl.col(name).map_elements(safe_cell, return_dtype=pl.String) for name in unsafe)
     return rows.with_columns(
         pl.when(pl.col(name).str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name)
-        for name, kind in rows.schema.items()
-        if kind == pl.String
+        for name in texts
     )

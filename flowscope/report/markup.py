@@ -86,10 +86,15 @@ def data(id: str, content: Any) -> Element:
 
 
 def linked(text: str) -> list[Child]:
-    """Text whose web addresses are links, for the reader to follow; the page itself asks for nothing."""
+    """Text with its web addresses as links, for the reader to follow, and what stands in backticks as code."""
     parts: list[Child] = []
-    for at, piece in enumerate(re.split(r"(https?://[^\s<>\"'()]+)", text)):
-        parts.append(element("a", piece, href=piece, rel="noreferrer noopener") if at % 2 else piece or None)
+    for at, piece in enumerate(re.split(r"(https?://[^\s<>\"'()`]+|`[^`]+`)", text)):
+        if at % 2 == 0:
+            parts.append(piece or None)
+        elif piece.startswith("`"):
+            parts.append(element("code", piece[1:-1]))
+        else:
+            parts.append(element("a", piece, href=piece, rel="noreferrer noopener"))
     return parts
 
 

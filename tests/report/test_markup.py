@@ -99,6 +99,11 @@ def test_data_cannot_end_its_block(attack: str) -> None:
     assert "<" not in (block.text or "")
 
 
+def test_backticks_are_code() -> None:
+    made = element("p", *linked("check `ss -ltn`, then `<b>`"))
+    assert [(one.tag, one.text) for one in made] == [("code", "ss -ltn"), ("code", "<b>")]
+
+
 def test_addresses_in_text_are_links() -> None:
     made = element("p", *linked("see https://example.org/a <b> and http://x.test"))
     assert [one.get("href") for one in made] == ["https://example.org/a", "http://x.test"]

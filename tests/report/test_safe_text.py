@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from flowscope.report.safe_text import FORMULA, safe_line, safe_unicode
+from flowscope.report.safe_text import FORMULA, dot_string, markdown_text, mermaid_string, safe_line, safe_unicode
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,33 @@ def test_file_names_that_are_no_unicode_can_be_written() -> None:
 def test_formulas_are_recognised(text: str) -> None:
     assert re.match(FORMULA, text)
     assert not re.match(FORMULA, f"a{text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vm1", '"vm1"'),
+        ('a"]; b [label="c', '"a\\"]; b [label=\\"c"'),
+        ("x\\N", '"x\\\\N"'),
+        ("a\nb", '"a\\\\x0ab"'),
+    ],
+)
+def test_dot_strings_end_where_they_should(text: str, expected: str) -> None:
+    assert dot_string(text) == expected
+
+
+def test_mermaid_strings_hold_no_quotes_and_no_tags() -> None:
+    assert mermaid_string('a"] --> <b> 10.0.0.4:80') == '"a#34;] --#62; #60;b#62; 10.0.0.4:80"'
+
+
+@pytest.mark.parametrize(
+    "text", ["[a](http://x)", "*b*", "`c`", "<img>", "# d", "| e", "a_b_c", "~~f~~", "$g$", "![h](i)"]
+)
+def test_markdown_shows_what_was_written(text: str) -> None:
+    shown = markdown_text(text)
+    assert shown.replace("\\", "") == text
+    assert not re.search(r"(?<!\\)[`*_\[\]<>#|~$!]", shown)
+
+
+def test_markdown_mentions_nobody() -> None:
+    assert markdown_text("@admin &lt;") == "&#64;admin &amp;lt;"

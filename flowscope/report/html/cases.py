@@ -159,6 +159,9 @@ class Cases:
         if not found:
             return None
         ending = _ENDINGS.get(path["outcome"], path["outcome"])
+        asked, answered = (any(one.half == half and one.length for one in found) for half in (0, 1))
+        if path["outcome"] == "established" and asked and not answered:
+            ending = "The handshake was completed, and what was sent then got no answer."
         return ladder(self.view, made, found, cited, f"Packets of {self._called(path)}", ending)
 
     def _called(self, path: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def _finding(view: View, cases: Cases, finding: Finding) -> Element:
         _evidence(view, finding),
         _titled("What to do", _list(finding.remedy)),
         _titled("Caveats", _list(finding.caveats)),
-        _command("Where to capture next", finding.next_capture),
+        _next(finding.next_capture),
         _titled("See also", _list(finding.references)),
         id=finding.id,
         class_=f"finding {finding.severity.value}",
@@ -153,7 +153,13 @@ def _evidence(view: View, finding: Finding) -> Element:
     )
 
 
-def _command(heading: str, text: str | None) -> Element | None:
+def _next(text: str | None) -> Element | None:
+    """Where to capture next: the command alone can be copied, the place where to run it stands beside it."""
+    command, _, place = (text or "").partition("  (")
+    return _command("Where to capture next", command, place.removesuffix(")"))
+
+
+def _command(heading: str, text: str | None, remark: str = "") -> Element | None:
     """Something to paste elsewhere, with a button that copies it."""
     if not text:
         return None
@@ -166,5 +172,6 @@ def _command(heading: str, text: str | None) -> Element | None:
             element("button", "Copy", type="button", class_="copy", hidden=True, aria_label=f"Copy: {heading}"),
             class_="command",
         ),
+        element("p", remark, class_="hint") if remark else None,
         class_="part",
     )

@@ -24,7 +24,7 @@ _MOST = 14
 _ALIKE = 3
 """So many tries in a row that met the same are drawn once."""
 _PAUSE_NS = SECOND
-_LETTER = 6.4
+_LETTER = 6.15
 """Average width of a letter of the labels, in their own units."""
 
 
@@ -52,7 +52,7 @@ def ladder(
     """
     lines = list(_lines(found, cited))
     many = max(len(route.lanes) - 1, 1)
-    gap = min(max(740.0 / many, 235.0), 430.0)
+    gap = min(max(780.0 / many, 262.0), 430.0)
     wide = max(_LEFT + _RIGHT + 230 + gap * many, 940.0)
     xs = [_LEFT + 80 + gap * at for at in range(len(route.lanes))]
     drawing = _Drawing(view, route, xs, cited, found[0].at_ns)
@@ -288,7 +288,7 @@ class _Drawing:
             source_text, target_text = self.route.tuples[hop.leg][:: 1 if packet.half == 0 else -1]
             if hop.fate != "lost" or abs(end - begin) > 180:
                 text = f"{source_text} → {target_text}"
-                room = int(abs(end - begin) / _LETTER * 1.15)
+                room = int((abs(end - begin) - 12) / _LETTER)
                 yield element("text", shortened(text, max(room, 16)), x=label_x, y=y + 15, class_="tuple")
 
     def _dots(self, lane: int, some: Sequence[Sighting], row: Sequence[Hop], y: float, bent: int) -> Iterator[Element]:

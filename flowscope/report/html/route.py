@@ -210,7 +210,8 @@ def _begin(build: _Builder, leg: Mapping[str, Any], here: Sequence[Mapping[str, 
         if (place and client in place.hosts) or build.beside(point, here[0]["fwd_ttl_max"]):
             build.host_with_point(client, point, "client")
             return
-    build.stop(build.host(client, None, "client"), 0, None, None)
+    prober = any(health.series.source == client for health in build.view.analysis.health)
+    build.stop(build.host(client, None, "prober" if prober else "client"), 0, None, None)
 
 
 def _between(
