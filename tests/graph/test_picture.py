@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -11,22 +10,7 @@ from flowscope.graph.build import path_graph
 from flowscope.graph.condense import KEPT, MANY, condensed
 from flowscope.graph.layout import CALLS, HEIGHT, WIDTH, layout
 from flowscope.graph.picture import picture
-from tests.traffic import addresses, analysis, balanced, flows, legs, paths
-
-
-def scattered(count: int) -> Any:
-    """So many clients, each with a server of its own; the first three are refused."""
-    texts = [f"10.{kind}.{at // 250}.{at % 250}" for kind in (1, 2) for at in range(count)]
-    ends = [{"src": at, "src_port": 1, "dst": count + at, "dst_port": 443} for at in range(count)]
-    rows = [
-        {"legs": [at], "client": at, "client_port": 1, "backend": count + at, "backend_port": 443,
-         "outcome": "refused" if at < 3 else "established"}
-        for at in range(count)
-    ]  # fmt: skip
-    return analysis(
-        addresses=addresses(*texts), flows=flows(*ends), paths=paths(*rows),
-        legs=legs(*({**one, "flows": [at]} for at, one in enumerate(ends))),
-    )  # fmt: skip
+from tests.traffic import balanced, legs, paths, scattered
 
 
 def test_columns_go_with_the_packets() -> None:

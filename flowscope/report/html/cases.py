@@ -61,19 +61,9 @@ class Cases:
         if not drawn:
             return None
         first, rest = drawn[0], drawn[1:]
-        children: list[Element | None] = [
-            element("h4", "What the packets did"),
-            None
-            if self.explained
-            else element(
-                "p",
-                "Each row is one packet, each vertical line a place, time runs downwards on one corrected clock. ",
-                element("b", "#12"), " is a frame number of that place's capture, a ringed dot a frame that the "
-                "finding cites, a dashed line a place or a way where nobody captured. Bare ACKs are not drawn.",
-                class_="hint",
-            ),
-            first[1],
-        ]  # fmt: skip
+        children: list[Element | None] = [element("h4", "What the packets did"), first[1]]
+        if not self.explained:
+            children.append(_how_to_read())
         self.explained = True
         children += [element("details", element("summary", label), drawing) for label, drawing in rest]
         return element("div", *children, class_="part ladders")
@@ -169,3 +159,14 @@ class Cases:
         if path["frontend"] is not None:
             return f"path {path['path']}, {client} to {self.view.endpoint(path['frontend'], path['frontend_port'])}"
         return f"path {path['path']}, {client} to {self.view.endpoint(path['backend'], path['backend_port'])}"
+
+
+def _how_to_read() -> Element:
+    return element(
+        "p",
+        "A vertical line is a place, an arrow a packet, time runs downwards on one corrected clock. ",
+        element("b", "#12"),
+        " is a frame number of that place's capture, a ringed dot a frame that the finding cites, a dashed line a "
+        "place or a way where nobody captured. Bare ACKs are not drawn.",
+        class_="hint",
+    )

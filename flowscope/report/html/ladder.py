@@ -207,7 +207,7 @@ class _Drawing:
                     if turns[1] is not False and lane == turns[1]
                     else 0
                 )
-                add(group, *self._dots(lane, some, rows[at] if rows else [], ys[at], bent))
+                add(group, *self._dots(packet, lane, some, rows[at] if rows else [], ys[at], bent))
         for lane in sorted(packet.missed):
             for hop, y_of in ((hop, ys[at]) for at, row in enumerate(rows) for hop in row if hop.fate == "seen"):
                 if min(hop.source, hop.target) < lane < max(hop.source, hop.target):
@@ -281,6 +281,9 @@ class _Drawing:
         if hop.fate == "appears":
             yield element("circle", cx=begin, cy=y, r=4, class_="sprung")
         label_x = (begin + (end if hop.fate == "lost" else target)) / 2
+        if packet.missed:
+            # Beside the places that it passed unseen, not on them.
+            label_x = begin + (target - begin) * 0.27
         if first or hop.fate == "appears":
             yield element("text", packet.what, x=label_x, y=y - 7, class_="label")
         if (hop.leg, packet.half) not in self.told and hop.leg < len(self.route.tuples):
@@ -291,7 +294,9 @@ class _Drawing:
                 room = int((abs(end - begin) - 12) / _LETTER)
                 yield element("text", shortened(text, max(room, 16)), x=label_x, y=y + 15, class_="tuple")
 
-    def _dots(self, lane: int, some: Sequence[Sighting], row: Sequence[Hop], y: float, bent: int) -> Iterator[Element]:
+    def _dots(
+        self, packet: Packet, lane: int, some: Sequence[Sighting], row: Sequence[Hop], y: float, bent: int
+    ) -> Iterator[Element]:
         """The frames of a packet at one lifeline: two of them where a translator was seen from both sides."""
         x = self.xs[lane]
         proves = any((one.capture, one.frame) in self.cited for one in some)
@@ -300,7 +305,8 @@ class _Drawing:
         ends = [(min(hop.source, hop.target), max(hop.source, hop.target)) for hop in row]
         right = any(low <= lane < high for low, high in ends)
         left = any(low < lane <= high for low, high in ends)
-        side, move, up = ("before", -9, 4) if right and not left else ("after", 9, 4)
+        ring = 5 if packet.looped and some[-1] is packet.sightings[-1] else 0
+        side, move, up = ("before", -9 - ring, 4) if right and not left else ("after", 9 + ring, 4)
         if bent:
             side, move, up = "after", 8, bent
         elif right and left:

@@ -78,6 +78,7 @@ class _Builder:
     def point(self, number: int) -> int:
         node = self.nodes.get(number)
         detail = f"at {node}" if node and node != self.view.points[number] else "capture point"
+        detail = "load balancer" if node == "lb" else detail
         return self.lane(("point", number), self.view.points[number], detail, True)
 
     def host(self, address: int, port: int | None, what: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 from flowscope.report.html import render
 from tests.report.findings import hairpin, undecided
 from tests.report.test_markup import Reader, read
-from tests.traffic import analysis, balanced
+from tests.traffic import analysis, balanced, scattered
 
 
 @pytest.fixture
@@ -71,3 +71,21 @@ def test_headings_and_tables_have_names(report: Any) -> None:
 
 def test_nothing_is_still_a_page() -> None:
     assert "No connection was seen" in render(analysis())
+
+
+def test_ten_thousand_flows_are_two_megabytes_at_most() -> None:
+    report = scattered(10_000)
+    report.findings = [hairpin(id=f"F{at}", paths=tuple(range(at * 3, at * 3 + 3))) for at in range(1, 800)]
+    text = render(report)
+    assert len(text.encode()) < 2_000_000
+    # All of them are there to be filtered, and every finding is named.
+    assert '"paths":{"count":10000,' in text
+    assert '"flows":{"count":10000,' in text
+    assert 'id="F799"' in text
+
+
+def test_of_more_flows_the_failed_ones_stay() -> None:
+    text = render(scattered(12_000))
+    assert '"paths":{"count":10000,' in text
+    assert "10,000 of 12,000 paths, failed ones first" in text
+    assert len(text.encode()) < 2_000_000
