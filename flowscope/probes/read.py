@@ -197,8 +197,11 @@ def _how() -> pl.Expr:
     answer = (
         pl.when(unfinished & pl.col("cut"))
         .then(word("unknown"))
-        .when(unfinished & pl.col("left"))
+        # What ends with its connection is whole only when both sides have closed it.
+        .when(unfinished & pl.col("left") & closed)
         .then(word("invalid"))
+        .when(unfinished & pl.col("left"))
+        .then(after(waited, "unknown"))
         .when(unfinished)
         .then(after(waited, "timeout"))
         .when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
