@@ -4,7 +4,8 @@ What it flags
     Probes of a member whose SYN, repeats included, got no answer, or an ICMP error. `where` says between which points
     they got lost: `before-member`, `in-member` (they reach it, and it sends nothing), `return-path` (the member
     answers, the answer gets lost), `unknown`. Also probes that stop arriving at a member while the same prober goes on
-    asking others (`undecided`: a member that was taken out of the pool looks the same).
+    asking others (`undecided`: a member that was taken out of the pool looks the same), and members that a topology has
+    probed and of which none was captured (`undecided`; of a whole pool only for information: a capture filter does it).
 
 Why it matters
     The balancer takes the member out of rotation, though it may serve clients well. A security group that does not let
@@ -37,12 +38,14 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.probes.replay import Health
-from flowscope.rules.evidence import tcpdump_line
+from flowscope.rules.evidence import prove, tcpdump_line
+from flowscope.rules.probe_absence import Absence, absences
 from flowscope.rules.probe_evidence import (
     LOST,
     by_member,
@@ -75,6 +78,45 @@ def judge(window: Window) -> Iterator[Finding]:
         ended = [stop for health in healths if (stop := stops(window, health)) is not None]
         if ended and len(ended) == len(healths):
             yield _stopped(window, member, port, ended)
+    for absence in absences(window):
+        yield _absent(window, absence)
+
+
+def _absent(window: Window, absence: Absence) -> Finding:
+    """None came in all the time: blocked, not sent, or left out of the capture."""
+    proof = prove(window, absence.paths.head(3), ("syn", "data"), lambda event: _elsewhere(window, event))
+    endpoint, called = window.endpoint(absence.member, absence.port), window.called(absence.member)
+    source = ", ".join(map(str, absence.pool.probe.source)) if absence.pool.probe else ""
+    others = "others of the pool are probed" if absence.others else "no member of the pool is"
+    return Finding(
+        rule="probe-blocked",
+        severity=SEVERITY if absence.others else Severity.INFO,
+        verdict=Verdict.UNDECIDED,
+        title=f"No probe of {called} was captured",
+        summary=f"{absence.missing:,} probes of {endpoint} were due in that time, and none was seen; {others}.",
+        subject={"member": endpoint},
+        count=absence.missing,
+        evidence=proof.evidence,
+        flows=proof.flows,
+        facts={"where": "unknown", "how": "silent", "failed": absence.missing},
+        names=window.names([absence.member]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="Something before the member drops them, or they are not sent, or the capture has left them out.",
+        remedy=_remedies("before-member", called, absence.port, source or "the prober"),
+        caveats=(
+            "A capture filter that leaves the probes out looks the same.",
+            "So does a prober that asks from another address or at another port than the topology says."
+            if not absence.others
+            else "A member that was taken out of the pool is not probed, and looks the same from here.",
+        ),
+        next_capture=f"{tcpdump_line([window.address(absence.member)], absence.port, 'probes.pcap')}  (on {called})",
+        references=("Azure: load-balancer-troubleshoot-health-probe-status, 2020-12",),
+    )
+
+
+def _elsewhere(window: Window, event: dict[str, Any]) -> str | None:
+    return f"other traffic at {window.point_name(event['point'])}: no probe was captured there"
 
 
 def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> Finding:

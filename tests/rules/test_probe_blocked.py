@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowscope.findings import Verdict
+from flowscope.findings import Severity, Verdict
 from tests.probes.asking import SECOND, ask, clients, known, rounds
 from tests.rules.scene import findings, probe
 from tests.wire import SYN, T0, Hop, Wire
@@ -109,3 +109,21 @@ def test_doubts_where_when_the_members_point_saw_the_time_of_few(tmp_path: Path)
     (found,) = findings(wire, tmp_path, RULE, known())
     assert (found.facts["where"], found.verdict) == ("before-member", Verdict.LIKELY)
     assert any("of the others no point" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_doubts_a_member_of_which_no_probe_was_captured(tmp_path: Path, others: bool) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 24 if others else [])
+    clients(wire, [0, 1] * 60)
+    found = {str(one.subject["member"]): one for one in findings(wire, tmp_path, RULE, known())}
+    assert set(found) == {"10.1.0.5:9999"} | (set() if others else {"10.1.0.4:9999"})
+    silent = found["10.1.0.5:9999"]
+    assert (silent.verdict, silent.severity) == (Verdict.UNDECIDED, Severity.ERROR if others else Severity.INFO)
+    assert any("capture filter" in caveat for caveat in silent.caveats)
+
+
+def test_spares_a_window_too_short_for_probes(tmp_path: Path) -> None:
+    wire = Wire()
+    clients(wire, [0, 1] * 10)
+    assert findings(wire, tmp_path, RULE, known()) == []
