@@ -48,6 +48,7 @@ from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.probe_absence import Absence, absences
 from flowscope.rules.probe_evidence import (
     LOST,
+    all_of_them,
     by_member,
     cite,
     down_since,
@@ -72,7 +73,7 @@ def judge(window: Window) -> Iterator[Finding]:
     """One finding per probed endpoint."""
     for (member, port), healths in by_member(window).items():
         failed = pl.concat([health.failed for health in healths]).filter(pl.col("how").is_in(LOST))
-        if failed.height and longest_run(healths, LOST) >= _RUN:
+        if longest_run(healths, LOST) >= _RUN or all_of_them(healths, LOST) >= _ENOUGH_IN_A_ROW:
             yield _finding(window, member, port, healths, failed)
             continue
         ended = [stop for health in healths if (stop := stops(window, health)) is not None]

@@ -75,6 +75,15 @@ def longest_run(healths: Sequence[Health], hows: Sequence[str]) -> int:
     return longest
 
 
+def all_of_them(healths: Sequence[Health], hows: Sequence[str]) -> int:
+    """How many probes there were when all of them, of whichever prober, failed in these ways; else 0.
+
+    Edges of Front Door ask seldom: a short capture holds many probers with a probe or two each.
+    """
+    told = pl.concat([health.readings.select("how", "result") for health in healths]).filter(pl.col("result") != "open")
+    return told.height if told["how"].is_in(list(hows)).fill_null(value=False).all() else 0
+
+
 def down_since(healths: Sequence[Health]) -> str | None:
     """When the member first went down, as RFC 3339 text."""
     times = [change.time_ns for health in healths for change in health.timeline if change.state == "down"]

@@ -41,6 +41,7 @@ from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.probes.replay import Health
 from flowscope.rules.probe_evidence import (
     LOST,
+    all_of_them,
     by_member,
     cite,
     down_since,
@@ -63,7 +64,9 @@ def judge(window: Window) -> Iterator[Finding]:
     """One finding per probed endpoint."""
     for (member, port), healths in by_member(window).items():
         failed = pl.concat([health.failed for health in healths]).filter(~pl.col("how").is_in(LOST))
-        if failed.height and (_took_it_down(healths) or longest_run(healths, HOWS) >= _RUN):
+        if failed.height and (
+            _took_it_down(healths) or longest_run(healths, HOWS) >= _RUN or all_of_them(healths, HOWS) >= _RUN
+        ):
             yield _finding(window, member, port, healths, failed)
 
 

@@ -27,7 +27,15 @@ def response(status: str, body: bytes = b"") -> bytes:
 
 
 def ask(
-    wire: Wire, hops: Sequence[Hop], time_ns: int, met: str, isn: int, *, close: int = FIN, upto: int | None = None
+    wire: Wire,
+    hops: Sequence[Hop],
+    time_ns: int,
+    met: str,
+    isn: int,
+    *,
+    close: int = FIN,
+    upto: int | None = None,
+    request: bytes = REQUEST,
 ) -> None:
     """One HTTP probe.
 
@@ -40,6 +48,7 @@ def ask(
         isn: of the prober.
         close: how the prober closes: FIN, or RST.
         upto: hops after which a packet gets lost, for ``ignore``; for ``lost`` the other way.
+        request: what is asked.
     """
     step, answer = MS, isn + 77
     wire.packet(hops, time_ns, SYN, isn, upto=upto if met == "ignore" else None)
@@ -54,8 +63,8 @@ def ask(
     wire.packet(hops, time_ns + 2 * step, ACK, isn + 1, answer + 1)
     sent, got = isn + 1, answer + 1
     if met != "tcp":
-        wire.packet(hops, time_ns + 3 * step, PSH | ACK, sent, got, REQUEST)
-        sent += len(REQUEST)
+        wire.packet(hops, time_ns + 3 * step, PSH | ACK, sent, got, request)
+        sent += len(request)
     if met == "reset":
         wire.packet(hops, time_ns + 4 * step, RST | ACK, got, sent, back=True)
         return

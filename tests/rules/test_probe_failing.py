@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.probes.asking import SECOND, ask, known, rounds
+from tests.probes.asking import REQUEST, SECOND, ask, known, rounds
 from tests.rules.scene import findings
 from tests.wire import FIN, RST, T0, Hop, Wire
 
@@ -83,3 +83,16 @@ def test_doubts_a_capture_of_two_probes(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE, known())
     assert found.verdict is Verdict.UNDECIDED
     assert any("three probe intervals" in caveat for caveat in found.caveats)
+
+
+def test_doubts_many_probers_that_asked_but_once_or_twice(tmp_path: Path) -> None:
+    wire, edge_request = Wire(), REQUEST.replace(b"\r\n\r\n", b"\r\nX-FD-HealthProbe: 1\r\n\r\n")
+    for edge in range(5):
+        for at in range(2):
+            source = (f"198.51.100.{edge + 1}", 40_000 + at)
+            hops = [Hop("back", source, ("10.1.0.4", 9443), 60)]
+            when = T0 + (30 * at + 3 * edge) * SECOND
+            ask(wire, hops, when, "503", 10_000 * edge + 1000 * at, request=edge_request)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.count, found.facts["how"]) == (Verdict.UNDECIDED, 10, "status")
+    assert any("shorter than three probe intervals" in caveat for caveat in found.caveats)
