@@ -104,8 +104,22 @@ def recognised(
         near = quiet.join(own.select(_ASKING).unique(), _ASKING, how="semi", maintain_order="left")
         found.append(_of(_beside(own, near, clients), policy, "request"))
     sure = pl.concat(found).unique("path", keep="first", maintain_order=True)
-    guessed = shaped(_without(_without(paths, sure), clients), paths, addresses, known.topology)
+    guessed = shaped(
+        _unprobed(_without(_without(paths, sure), clients), sure, paths, addresses, known.topology),
+        paths,
+        addresses,
+        known.topology,
+    )
     return pl.concat([sure, _of(guessed, known.profile.probe.policy, "shape")])
+
+
+def _unprobed(
+    calls: pl.DataFrame, sure: pl.DataFrame, paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
+    """Calls of members whose prober is not known: where it is, who else polls them is a monitor."""
+    named = [one.address for pool in topology.pools if pool.probe and pool.probe.source for one in pool.members]
+    seen = paths.join(sure.select(pl.col("path").cast(paths.schema["path"])), "path", how="semi")["backend"].to_list()
+    return calls.filter(~pl.col("backend").is_in({*seen, *address_numbers(addresses, named).values()}))
 
 
 def _marked(

@@ -8,7 +8,7 @@ import pytest
 
 from flowscope.analysis import Analysis
 from flowscope.findings import Severity, Verdict
-from tests.probes.asking import SECOND, ask, clients, known
+from tests.probes.asking import SECOND, ask, clients, known, rounds
 from tests.rules.scene import CLIENTS, MEMBERS, TOPOLOGY, judged
 from tests.wire import MS, T0, Hop, Wire
 
@@ -110,3 +110,18 @@ def test_spares_a_clients_even_calls_that_a_balancer_hands_to_its_members_in_tur
     # Captured behind the balancer only, so that they look as if the members had been called.
     round_of(wire, "200 " * 9, "200 " * 9, source="198.51.100.99", port=MEMBERS[0][1], every_ns=2 * SECOND)
     assert not probers(judged(wire, tmp_path, TOPOLOGY))
+
+
+def test_spares_who_polls_members_whose_prober_is_known(tmp_path: Path) -> None:
+    wire = Wire()
+    round_of(wire, "tcp " * 9, "tcp " * 9, port=9100, isn=500)
+    rounds(wire, ["200"] * 9, ["200"] * 9)
+    clients(wire, [0, 1] * 20)
+    assert probers(judged(wire, tmp_path, None)) == {("168.63.129.16", "source")}
+
+
+def test_spares_who_polls_members_whose_prober_the_topology_names(tmp_path: Path) -> None:
+    wire = Wire()
+    round_of(wire, "tcp " * 9, "tcp " * 9, port=9100)
+    clients(wire, [0, 1] * 20)
+    assert not probers(judged(wire, tmp_path, known()))
