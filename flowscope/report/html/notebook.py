@@ -22,7 +22,9 @@ _FINDINGS = 50
 def analysis_fragment(analysis: Analysis) -> str:
     """What was read, how the paths ended, and the findings, one line each."""
     counts = dict(analysis.paths["outcome"].value_counts().iter_rows()) if analysis.paths.height else {}
-    ended = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    ended = ", ".join(
+        f"{number:,} {outcome}" for outcome, number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    )
     read = (
         counted(len(analysis.captures), "capture"),
         counted(sum(capture.frames for capture in analysis.captures), "frame"),
