@@ -1,5 +1,6 @@
 """The Rust core: captured bytes in, Arrow tables out. Columns are described in ``flowscope.tables``."""
 
+from collections.abc import Sequence
 from typing import Final, TypedDict
 
 __version__: Final[str]
@@ -69,6 +70,9 @@ class Engine:
         """Announces the next capture and returns its number, from 0. Captures with the same ring number share their
         points."""
 
+    def only(self, capture: int, frames: Sequence[int]) -> None:
+        """Analyses only these frames of an open capture, by number in ascending order; the others are counted."""
+
     def feed(self, capture: int, data: bytes) -> bool:
         """Takes the next bytes of a capture file, compressed or not; False when no more are wanted."""
 
@@ -128,9 +132,12 @@ class Selection:
         """Name, link type and snap length of the interfaces known so far."""
 
 class Annotator:
-    """Copies one capture as pcapng and writes comments (by frame number) into it; the rest stays as it is."""
+    """Copies one capture as pcapng and writes comments (by frame number) into it; the rest stays as it is.
 
-    def __init__(self, comments: dict[int, list[str]], section_comment: str) -> None: ...
+    ``frames_only`` leaves out the blocks that Wireshark numbers as frames and that hold none.
+    """
+
+    def __init__(self, comments: dict[int, list[str]], section_comment: str, *, frames_only: bool = False) -> None: ...
     def feed(self, data: bytes) -> bytes:
         """Takes the next bytes of the capture, compressed or not; returns the next bytes of the copy."""
 

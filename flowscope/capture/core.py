@@ -63,11 +63,16 @@ def new_selection(
     return selection
 
 
-def new_annotator(comments: dict[int, list[str]], section_comment: str) -> Annotator:
+def new_annotator(comments: dict[int, list[str]], section_comment: str, *, frames_only: bool = False) -> Annotator:
     """What copies one capture and writes comments, by frame number, into it.
+
+    Args:
+        comments: by frame number.
+        section_comment: of the whole.
+        frames_only: leave out blocks that Wireshark numbers as frames and that hold none.
 
     Raises:
         FlowscopeError: the compiled part of flowscope is missing.
     """
-    annotator: Annotator = _core().Annotator(comments, section_comment)
+    annotator: Annotator = _core().Annotator(comments, section_comment, frames_only=frames_only)
     return annotator

@@ -62,6 +62,8 @@ struct Progress {
     ring: u32,
     /// Point of each interface of the file, once a frame of it was seen.
     points: Vec<Option<u32>>,
+    /// Numbers of the frames to analyse, sorted; all when there is no list.
+    only: Option<Vec<u64>>,
     frames: u64,
     bytes: u64,
     first_ns: Option<i64>,
@@ -99,6 +101,13 @@ impl Engine {
         let capture = Capture { decompressor: Decompressor::new(), reader: Reader::new(), progress };
         self.captures.push(Some(capture));
         number
+    }
+
+    /// Analyses only these frames of an open capture, by number in ascending order; the others are counted.
+    pub fn only(&mut self, capture: u32, frames: Vec<u64>) {
+        if let Some(Some(open)) = self.captures.get_mut(capture as usize) {
+            open.progress.only = Some(frames);
+        }
     }
 
     /// Takes the next bytes of a capture; false when no more are wanted. Bytes of a closed or unknown capture are refused.
@@ -236,7 +245,8 @@ impl Sink {
         progress.first_ns = Some(progress.first_ns.map_or(frame.time_ns, |first| first.min(frame.time_ns)));
         progress.last_ns = Some(progress.last_ns.map_or(frame.time_ns, |last| last.max(frame.time_ns)));
         let wanted = self.settings.from_ns.is_none_or(|from| frame.time_ns >= from)
-            && self.settings.to_ns.is_none_or(|to| frame.time_ns <= to);
+            && self.settings.to_ns.is_none_or(|to| frame.time_ns <= to)
+            && progress.only.as_ref().is_none_or(|only| only.binary_search(&frame.number).is_ok());
         if wanted {
             self.decode(frame, interfaces, progress);
         }

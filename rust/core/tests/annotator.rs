@@ -66,7 +66,7 @@ fn comments(of: &[(u64, &[&str])]) -> HashMap<u64, Vec<String>> {
 }
 
 fn annotate(file: &[u8], size: usize, of: &[(u64, &[&str])], section: &str) -> (Vec<u8>, u64) {
-    let mut annotator = Annotator::new(comments(of), section.to_owned());
+    let mut annotator = Annotator::new(comments(of), section.to_owned(), false);
     let mut out: Vec<u8> = file.chunks(size).flat_map(|piece| annotator.feed(piece)).collect();
     out.extend(annotator.finish());
     (out, annotator.written())
@@ -141,6 +141,21 @@ fn a_damaged_end_is_copied_as_it_is() {
     for tail in [&cut[..20], &[0xff; 50], &cut[..3]] {
         let (out, written) = annotate(&[&good[..], tail].concat(), 33, &[(1, &["F1"]), (2, &["F2"])], "");
         assert!(out.ends_with(tail) && written == 1);
+    }
+}
+
+#[test]
+fn blocks_that_others_count_as_frames_are_left_out_when_asked() {
+    let writer = BOTH[1];
+    let start = [writer.section(UNKNOWN_LENGTH, &[]), writer.interface()].concat();
+    let (custom, kept) = (writer.block(0xbad, &[7; 40]), writer.block(10, &[7; 40]));
+    let packet = writer.packet(6, b"one", &[]);
+    let file = [&start[..], &custom, &kept, &packet, &writer.block(9, &[1; 8]), &packet].concat();
+    for size in [1, 30, 1000] {
+        let mut annotator = Annotator::new(HashMap::new(), String::new(), true);
+        let mut out: Vec<u8> = file.chunks(size).flat_map(|piece| annotator.feed(piece)).collect();
+        out.extend(annotator.finish());
+        assert_eq!(out, [&start[..], &kept, &packet, &packet].concat());
     }
 }
 

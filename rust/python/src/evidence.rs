@@ -84,8 +84,9 @@ pub struct Annotator {
 #[pymethods]
 impl Annotator {
     #[new]
-    fn new(comments: HashMap<u64, Vec<String>>, section_comment: String) -> PyResult<Self> {
-        Ok(Annotator { inner: guarded(|| CoreAnnotator::new(comments, section_comment))? })
+    #[pyo3(signature = (comments, section_comment, *, frames_only=false))]
+    fn new(comments: HashMap<u64, Vec<String>>, section_comment: String, frames_only: bool) -> PyResult<Self> {
+        Ok(Annotator { inner: guarded(|| CoreAnnotator::new(comments, section_comment, frames_only))? })
     }
 
     fn feed<'py>(&mut self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

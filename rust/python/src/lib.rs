@@ -53,6 +53,10 @@ impl Engine {
         guarded(|| self.inner.open(ring))
     }
 
+    fn only(&mut self, capture: u32, frames: Vec<u64>) -> PyResult<()> {
+        guarded(|| self.inner.only(capture, frames))
+    }
+
     // `bytes` cannot change, so the buffer may be read while other threads run.
     fn feed(&mut self, py: Python<'_>, capture: u32, data: &[u8]) -> PyResult<bool> {
         let inner = &mut self.inner;

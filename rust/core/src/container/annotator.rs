@@ -14,6 +14,8 @@ use super::{Frame, Interface, Reader};
 use crate::compression::Decompressor;
 use crate::issue::Issues;
 
+/// Blocks that Wireshark numbers as frames and that hold none: a systemd journal entry, custom blocks.
+const NO_FRAMES: [u32; 3] = [9, 0xbad, 0x4000_0bad];
 const COMMENT: u16 = 1;
 const IF_TSRESOL: u16 = 9;
 /// An option's length has 16 bits.
@@ -30,11 +32,14 @@ pub struct Annotator {
 struct Copier {
     comments: HashMap<u64, Vec<String>>,
     section_comment: String,
+    /// Leaves [`NO_FRAMES`] out, so that whoever reads the copy counts the same frames.
+    frames_only: bool,
     format: Format,
     /// Start of the block that the last piece cut.
     carry: Vec<u8>,
-    /// Bytes of the current block that are copied as they come.
+    /// Bytes of the current block that are copied as they come, or left out.
     pass: u64,
+    drop: bool,
     frames: u64,
     written: u64,
     out: Vec<u8>,
@@ -50,14 +55,16 @@ enum Format {
 }
 
 impl Annotator {
-    /// Comments by frame number, and one for the first section.
-    pub fn new(comments: HashMap<u64, Vec<String>>, section_comment: String) -> Annotator {
+    /// Comments by frame number, and one for the first section; `frames_only` leaves out what others count as frames.
+    pub fn new(comments: HashMap<u64, Vec<String>>, section_comment: String, frames_only: bool) -> Annotator {
         let copier = Copier {
             comments,
             section_comment,
+            frames_only,
             format: Format::Unknown,
             carry: Vec::new(),
             pass: 0,
+            drop: false,
             frames: 0,
             written: 0,
             out: Vec::new(),
@@ -108,7 +115,9 @@ impl Copier {
         loop {
             let passed = usize::try_from(self.pass).unwrap_or(usize::MAX).min(bytes.len());
             let (copied, rest) = bytes.split_at(passed);
-            self.out.extend_from_slice(copied);
+            if !self.drop {
+                self.out.extend_from_slice(copied);
+            }
             self.pass -= passed as u64;
             bytes = rest;
             if bytes.is_empty() {
@@ -167,6 +176,7 @@ impl Copier {
         if !commented && kind != SECTION_HEADER {
             self.frames += u64::from(has_frame);
             self.pass = u64::from(length);
+            self.drop = self.frames_only && NO_FRAMES.contains(&kind);
             return Some(bytes);
         }
         let (block, rest) = bytes.split_at_checked(length as usize)?;
