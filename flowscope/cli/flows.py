@@ -15,9 +15,10 @@ from flowscope.cli.options import Request, reads_captures
 Examples:
   flowscope flows vm1.pcap
   flowscope flows captures/ --format csv -o flows.csv
+  flowscope flows captures/ --format zeek -o conn.log
   flowscope flows big.pcap --format parquet -o flows.parquet""",
 )
-@reads_captures(["text", "csv", "jsonl", "json", "parquet"])
+@reads_captures(["text", "csv", "jsonl", "json", "parquet", "zeek"])
 def command(request: Request) -> int:
     """List the flows: one row per 5-tuple and observation point."""
     from flowscope.report import render_rows

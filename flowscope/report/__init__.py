@@ -18,6 +18,7 @@ REPORTS = {
     "text": "flowscope.report.text",
     "json": "flowscope.report.json",
     "jsonl": "flowscope.report.jsonl",
+    "markdown": "flowscope.report.markdown",
 }
 """Formats of the whole report, and the module that renders each."""
 
@@ -27,6 +28,7 @@ ROWS = {
     "jsonl": "flowscope.report.jsonl",
     "json": "flowscope.report.json",
     "parquet": "flowscope.report.parquet",
+    "zeek": "flowscope.report.zeek",
 }
 """Formats of one table."""
 
