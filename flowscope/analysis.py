@@ -223,7 +223,7 @@ def follow(
         inferred=infer_topology(window),
         profile=profile,
         settings=settings,
-        problems=[*given_up(legs), *contradictions(window), *problems, *failed],
+        problems=[*_chosen(settings), *given_up(legs), *contradictions(window), *problems, *failed],
         judged=judged,
         health=health,
         pool_health=pools,
@@ -236,6 +236,16 @@ def _health(window: Window) -> tuple[tuple[Health, ...], tuple[PoolHealth, ...],
         return window.health, window.pool_health, []
     except Exception as error:
         return (), (), [f"probes could not be read ({type(error).__name__}: {error}): please report this"]
+
+
+def _chosen(settings: Settings) -> list[str]:
+    """One sentence when a display filter chose the frames: what it leaves out cannot be told from what was lost."""
+    if settings.display_filter is None:
+        return []
+    return [
+        f"only frames that the display filter {settings.display_filter!r} selects were analysed: what it leaves out "
+        "looks like silence or loss"
+    ]
 
 
 def _timed(point: Point, clocks: Clocks) -> Point:

@@ -29,3 +29,5 @@ class Settings:
     """Kind of the balancer: the name of a profile that comes with flowscope, or a file."""
     service_tags: str | None = None
     """A file of Azure's service tags: where Front Door's probers call from."""
+    display_filter: str | None = None
+    """Analyse only frames that this Wireshark display filter selects, from ``-Y``."""

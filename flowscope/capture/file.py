@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from flowscope.capture.core import new_engine
 from flowscope.capture.rings import Ring, overlapping, plan_rings
 from flowscope.capture.source import Source, find_sources
-from flowscope.capture.spool import spooled
+from flowscope.capture.spool import fully_kept, spooled
 from flowscope.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class Capture:
     """File to read its bytes from again: itself, a copy of standard input, a conversion; None when there is none."""
     state: tuple[int, int] | None = None
     """Size (bytes) and time of change (ns) of that file when reading began."""
+    only: Sequence[int] | None = None
+    """Numbers of the frames that were analysed, when a display filter chose them."""
+    converted_by: str | None = None
+    """What made a pcapng of it, when flowscope does not read its format."""
 
 
 def read_captures(
@@ -83,12 +87,13 @@ def read_captures(
     sources = find_sources(paths, stdin)
     if all(source.error for source in sources):
         raise CaptureError(_nothing(sources))
+    chosen = _chosen(sources, settings, stdin)
     apart: frozenset[str] = frozenset()
     while True:
         rings = plan_rings(
             [source.path for source in sources], [source.peek for source in sources], settings.points, apart
         )
-        reading = _Reading(sources, rings, settings, progress, stdin)
+        reading = _Reading(sources, rings, settings, progress, stdin, chosen)
         wrong = reading.run(retry=all(source.path != "-" for source in sources))
         if not wrong:
             break
@@ -111,7 +116,9 @@ class _Reading:
         settings: Settings,
         progress: Progress | None,
         stdin: BinaryIO | None,
+        chosen: dict[int, Sequence[int]],
     ) -> None:
+        self._chosen = chosen
         self._sources, self._rings, self._settings, self._stdin = sources, rings, settings, stdin
         self._progress = progress or (lambda done, total: None)
         sizes = [source.size for source in sources if not source.error]
@@ -128,6 +135,8 @@ class _Reading:
         ring_numbers = {at: number for number, ring in enumerate(self._rings) for at in ring.captures}
         for at in range(len(self._sources)):
             self._engine.open(ring_numbers[at])
+            if at in self._chosen:
+                self._engine.only(at, self._chosen[at])
         for ring in self._rings:
             for at in ring.captures:
                 self._read(at)
@@ -153,6 +162,10 @@ class _Reading:
                         break
                     self._done += len(data)
                     self._progress(self._done, self._total)
+                if digest is not None and source.kept_at is not None:
+                    # Of the file as it lies on disk, not of what it was converted to.
+                    with open(source.path, "rb") as file:
+                        digest = hashlib.file_digest(file, "sha256")
                 self._hashes[at] = digest.hexdigest() if digest else None
             except OSError as error:
                 self._problem(at, "read-error", f"reading stopped: {error.strerror or error}")
@@ -180,7 +193,7 @@ class _Reading:
                     id=at,
                     path=source.path,
                     sha256=self._hashes[at],
-                    format=summary["format"],
+                    format=source.format or summary["format"],
                     compression=summary["compression"],
                     points=tuple(summary["points"]),
                     link_types=tuple(sorted({link_types[point] for point in summary["points"]})),
@@ -192,9 +205,32 @@ class _Reading:
                     ring=shared.get(at),
                     bytes_at=spooled(self._stdin) if source.path == "-" else source.bytes_at,
                     state=self._states[at],
+                    only=self._chosen.get(at),
+                    converted_by=source.converted_by,
                 )
             )
         return found
+
+
+def _chosen(sources: Sequence[Source], settings: Settings, stdin: BinaryIO | None) -> dict[int, Sequence[int]]:
+    """Numbers of the frames to analyse, by position of their capture; empty without a display filter.
+
+    Raises:
+        FlowscopeError: the filter is wrong, or there is no tshark.
+    """
+    if settings.display_filter is None:
+        return {}
+    from flowscope.capture.wireshark import check_filter, matching
+
+    check_filter(settings.display_filter)
+    found: dict[int, Sequence[int]] = {}
+    for at, source in enumerate(sources):
+        path = fully_kept(stdin) if source.path == "-" else source.bytes_at
+        if path is None:
+            raise CaptureError("-Y needs the frames of standard input twice, and nobody keeps them: give a file")
+        if not source.error:
+            found[at] = matching(path, settings.display_filter)
+    return found
 
 
 def file_state(path: str | None) -> tuple[int, int] | None:

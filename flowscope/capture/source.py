@@ -5,11 +5,14 @@ Every source is read in pieces of 1 MiB. What a file is shows in its bytes, neve
 
 from __future__ import annotations
 
+import atexit
+import functools
 import logging
 import os
 import select
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -34,7 +37,9 @@ class Source:
         size: bytes on disk, None when they cannot be known.
         peek: what its first frame says; None when it can be read only once.
         error: why it cannot be opened.
-        kept_at: file with its bytes as pcapng, when they had to be converted.
+        kept_at: file with its frames as pcapng, when they had to be converted.
+        format: what Wireshark calls its format, when it was converted.
+        converted_by: the program that converted it.
     """
 
     path: str
@@ -42,6 +47,8 @@ class Source:
     peek: Peek | None = None
     error: str | None = None
     kept_at: str | None = None
+    format: str | None = None
+    converted_by: str | None = None
 
     @property
     def bytes_at(self) -> str | None:
@@ -117,7 +124,7 @@ def _in_directory(folder: str, seen: set[tuple[int, int]]) -> list[Source]:
         path = os.path.join(folder, name)
         if not os.path.isfile(path):
             continue
-        for source in _file(path, seen):
+        for source in _file(path, seen, listed=True):
             if source.error is None:
                 found.append(source)
             else:
@@ -132,7 +139,8 @@ def _in_directory(folder: str, seen: set[tuple[int, int]]) -> list[Source]:
     return found
 
 
-def _file(path: str, seen: set[tuple[int, int]]) -> list[Source]:
+def _file(path: str, seen: set[tuple[int, int]], listed: bool = False) -> list[Source]:
+    """The source of one file; of those a directory lists, only what begins like a capture is converted."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -149,8 +157,36 @@ def _file(path: str, seen: set[tuple[int, int]]) -> list[Source]:
     except (OSError, ValueError) as error:
         return [Source(path, error=_reason(error))]
     if peek.format is None:
+        foreign = "editcap" in (peek.error or "")
+        if foreign or not listed:
+            return [
+                _converted(path, status.st_size) or Source(path, status.st_size, peek, _no_capture(path, peek.error))
+            ]
         return [Source(path, status.st_size, peek, _no_capture(path, peek.error))]
     return [Source(path, status.st_size, peek)]
+
+
+def _converted(path: str, size: int) -> Source | None:
+    """A capture in a format that Wireshark reads, as pcapng; None when it is none, or Wireshark is not installed."""
+    from flowscope.capture.wireshark import convert
+
+    found = convert(path, _folder())
+    if found is None:
+        return None
+    kept, kind, by = found
+    peek = _peek(kept)
+    if peek.format is None:
+        return None
+    log.info("%s: %s, converted by %s", path, kind, by)
+    return Source(path, size, peek, None, kept, kind, by)
+
+
+@functools.cache
+def _folder() -> str:
+    """Where converted captures are until the program ends."""
+    folder = tempfile.TemporaryDirectory(prefix="flowscope-converted-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def _peek(path: str) -> Peek:

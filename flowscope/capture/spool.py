@@ -9,6 +9,8 @@ import tempfile
 from types import TracebackType
 from typing import BinaryIO, cast
 
+_CHUNK = 1 << 20
+
 
 class Spool:
     """Reads a pipe once and keeps its bytes in a file without a name that others could read.
@@ -20,11 +22,23 @@ class Spool:
         self._source = source
         descriptor, self.path = tempfile.mkstemp(prefix="flowscope-stdin-")
         self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115
+        self._again: BinaryIO | None = None
 
     @property
     def stream(self) -> BinaryIO:
         """What is read instead of the pipe; only ``read`` is there."""
         return cast(BinaryIO, self)
+
+    def keep(self) -> str:
+        """Reads the pipe to its end; what is read afterwards comes from the file, which is returned.
+
+        Raises:
+            OSError: the pipe cannot be read, or the disk is full.
+        """
+        while self.read(_CHUNK):
+            pass
+        self._source = self._again = open(self.path, "rb")  # noqa: SIM115
+        return self.path
 
     def read(self, size: int) -> bytes:
         """The next bytes of the pipe, at most ``size``; empty at its end.
@@ -41,7 +55,8 @@ class Spool:
                 poll.register(sys.stdin.fileno(), select.POLLIN)
                 poll.poll()
             data = os.read(sys.stdin.fileno(), size)
-        self._file.write(data)
+        if self._again is None:
+            self._file.write(data)
         return data
 
     def __enter__(self) -> Spool:
@@ -51,9 +66,16 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._again is not None:
+            self._again.close()
         os.unlink(self.path)
 
 
 def spooled(stdin: BinaryIO | None) -> str | None:
     """The file that keeps the bytes of standard input, None when nobody keeps them."""
     return stdin.path if isinstance(stdin, Spool) else None
+
+
+def fully_kept(stdin: BinaryIO | None) -> str | None:
+    """The file with all bytes of standard input, which is read to its end; None when nobody keeps them."""
+    return stdin.keep() if isinstance(stdin, Spool) else None

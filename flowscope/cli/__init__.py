@@ -30,6 +30,8 @@ COMMANDS = (
     "report",
     "verify",
     "extract",
+    "annotate",
+    "dissect",
     "rules",
     "explain",
 )

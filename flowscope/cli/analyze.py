@@ -16,10 +16,12 @@ Examples:
   flowscope analyze vm1.pcap vm2.pcap lb.pcapng
   flowscope analyze captures/ --topology lb.toml
   flowscope analyze vm1.pcap --format json -o report.json
+  flowscope analyze captures/ --format markdown | gh issue create -F - -t 'Balancer'
+  flowscope analyze vm1.pcap -Y 'ip.addr == 10.0.0.4 && tcp.port == 80'
   tcpdump -i eth0 -w - | flowscope analyze -
   flowscope analyze ring/ --point 'ring_*=lb' --from '2026-01-01 12:00' --fail-on error""",
 )
-@reads_captures(["text", "json", "jsonl"])
+@reads_captures(["text", "json", "jsonl", "markdown"])
 def command(request: Request) -> int:
     """Read captures, follow every connection, and say what is wrong.
 

@@ -45,8 +45,22 @@ def chosen(finding: str | None, flow: int | None, path: int | None) -> Chosen:
     return Chosen(finding, flow, path)
 
 
-def write_chosen(analysis: Analysis, what: Chosen, out: BinaryIO) -> int:
+def write_chosen(
+    analysis: Analysis,
+    what: Chosen,
+    out: BinaryIO,
+    told: Callable[[str], None] | None = None,
+    *,
+    cited_only: bool = False,
+) -> int:
     """Writes the chosen frames as pcapng; everything that was analysed when nothing was chosen.
+
+    Args:
+        analysis: where the frames are from.
+        what: the choice.
+        out: where to.
+        told: gets a heading for each frame.
+        cited_only: of a finding, only the frames that it cites, not what stands beside them.
 
     Returns:
         How many frames were written.
@@ -55,24 +69,26 @@ def write_chosen(analysis: Analysis, what: Chosen, out: BinaryIO) -> int:
         click.UsageError: there is no such finding, flow or path; says which there are.
         CaptureError: a capture cannot be read again as it was.
     """
-    from flowscope.evidence.choice import Chooser
-    from flowscope.evidence.files import write_choice, write_everything, write_findings
+    from flowscope.evidence.choice import Chooser, cited
+    from flowscope.evidence.files import finding_title, write_choice, write_everything, write_findings
 
     if what.finding is not None:
         found = [one for one in analysis.findings if what.finding in (one.id, one.key)]
         if not found:
             raise click.UsageError(_none("finding", what.finding, [one.id for one in analysis.findings]))
-        return write_findings(analysis, {found[0].id: out})[found[0].id]
+        if cited_only:
+            return write_choice(analysis, out, finding_title(found[0]), cited(found[0]), told)
+        return write_findings(analysis, {found[0].id: out}, told)[found[0].id]
     try:
         if what.flow is not None:
-            return write_choice(analysis, out, f"flow {what.flow}", Chooser(analysis).flow(what.flow))
+            return write_choice(analysis, out, f"flow {what.flow}", Chooser(analysis).flow(what.flow), told)
         if what.path is not None:
-            return write_choice(analysis, out, f"path {what.path}", Chooser(analysis).path(what.path))
+            return write_choice(analysis, out, f"path {what.path}", Chooser(analysis).path(what.path), told)
     except KeyError:
         kind, table = ("flow", analysis.flows) if what.flow is not None else ("path", analysis.paths)
         wrong: Any = what.flow if what.flow is not None else what.path
         raise click.UsageError(_none(kind, wrong, [*map(str, range(table.height))])) from None
-    return write_everything(analysis, out)
+    return write_everything(analysis, out, told)
 
 
 def _none(kind: str, wrong: str | int, there: list[str]) -> str:

@@ -50,7 +50,8 @@ def analysed(request: Request, *, frames: bool = False) -> Iterator[Analysis]:
 
     settings = replace(request.settings, hash=True) if frames else request.settings
     with ExitStack() as stack:
-        spool = stack.enter_context(Spool()) if frames and "-" in request.captures else None
+        twice = frames or settings.display_filter is not None
+        spool = stack.enter_context(Spool()) if twice and "-" in request.captures else None
         with progress_bar(request.quiet) as progress:
             analysis = analyze(
                 request.captures,

@@ -77,6 +77,7 @@ _SHARED = (
     click.option("--ignore", metavar="RULE,...", callback=_split, help="Leave these rules out."),
     click.option("--from", "from_", metavar="TIME", help="Only frames from this time on."),
     click.option("--to", metavar="TIME", help="Only frames up to this time."),
+    click.option("-Y", "display_filter", metavar="FILTER", help="Only frames of a Wireshark display filter (tshark)."),
     click.option("-c", "count", metavar="COUNT", type=click.IntRange(min=1), help="At most COUNT frames of a capture."),
     click.option(
         "--fail-on",
@@ -135,6 +136,7 @@ def _request(values: dict[str, Any]) -> Request:
         max_frames=values["count"],
         hash=values["hash_"],
         profile=values["profile"],
+        display_filter=values["display_filter"],
         service_tags=values["service_tags"],
     )
     if settings.from_ns is not None and settings.to_ns is not None and settings.from_ns > settings.to_ns:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.tables import EVENT_KINDS
+
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.findings import Finding
@@ -21,17 +23,20 @@ MOST_FRAMES = 10_000
 """Frames of one evidence file."""
 #: Of these, frames of the finding's own connections while there is contrast to show.
 _MOST_OWN = 6_000
-#: Frames of one connection at one point; a long transfer shows no more after that.
-_MOST_OF_FLOW = 2_500
+MOST_OF_FLOW = 2_500
+"""Frames of one connection at one point; a long transfer shows no more after that."""
+_ALL = 1 << 62
+#: Frames that open a connection: SYN, SYN-ACK, ACK.
+_BEGIN = 3
+#: Events that end a connection, and how many frames of one connection at one point that usually is.
+_ENDS, _USUAL_ENDS = ("fin", "rst", "icmp-error"), 2
 #: Frames of contrast of the same hosts, and of the other members behind the same frontends, unless the finding counts
 #: what these do (:data:`_COUNTING`).
 _MOST_OF_HOSTS, _MOST_OF_POOL = 600, 400
 
 #: Rules that compare or count the connections of all hosts concerned.
-_COUNTING = frozenset(
-    {"snat-exhaustion", "snat-pressure", "snat-port-collision", "uneven-pool", "all-members-down"}
-    | {"member-out-of-rotation"}
-)
+_COUNTING_PORTS = frozenset({"snat-exhaustion", "snat-pressure", "snat-port-collision"})
+_COUNTING = _COUNTING_PORTS | {"uneven-pool", "all-members-down", "member-out-of-rotation"}
 
 
 @dataclass(slots=True)
@@ -42,12 +47,23 @@ class Choice:
     """Flow number, and why its frames are there."""
     cited: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     """Capture and frame number, and what the frame shows."""
+    begins: set[int] = field(default_factory=set)
+    """Of the flows, those of which only the first frames are wanted, and how they end."""
     frames: int = 0
     """How many they will be, at most."""
 
+    most: int = _ALL
+    """Frames of one flow."""
+    cap: int = _ALL
+    """Frames of the whole."""
+
+    def most_of(self, flow: int) -> int:
+        """How many frames of a flow are wanted."""
+        return _BEGIN if flow in self.begins else self.most
+
     def take(self, flows: Iterable[tuple[int, int]], why: str, limit: int) -> bool:
         """Adds the flows of one connection (number, packets) when they fit below the limit."""
-        new = [(flow, min(packets, _MOST_OF_FLOW)) for flow, packets in flows if flow not in self.flows]
+        new = [(flow, min(packets, MOST_OF_FLOW)) for flow, packets in flows if flow not in self.flows]
         cost = sum(packets for _, packets in new)
         if self.frames + cost > limit:
             return False
@@ -78,13 +94,18 @@ class Chooser:
 
     def finding(self, finding: Finding) -> Choice:
         """What proves a finding."""
-        choice = self._cited(finding)
+        choice = cited(finding)
         own = self._own_paths(finding)
         label = "a connection that this finding explains"
         hosts = self._subject_hosts(finding)
         same, pool = self._related(own, hosts), self._related(own, self._pool_hosts(hosts))
         counting = finding.rule in _COUNTING
         limit = MOST_FRAMES if not (same or pool) or counting else _MOST_OWN
+        if finding.rule in _COUNTING_PORTS and self._cost([*own, *same, *pool]) > MOST_FRAMES:
+            # What fails is shown by a few of its kind; what holds the ports must be there whole.
+            self._outline(choice, own, label, MOST_FRAMES // 4)
+            self._outline(choice, [*same, *pool, *own], "a connection that is counted", MOST_FRAMES)
+            return choice
         left = [path for path in own if not choice.take(self._of_path(path), label, limit)]
         for flow in finding.flows:
             choice.take([self._sized(flow)], label, limit)
@@ -97,6 +118,25 @@ class Chooser:
         for path in left:
             choice.take(self._of_path(path), label, MOST_FRAMES)
         return choice
+
+    def _cost(self, paths: Iterable[int]) -> int:
+        return sum(min(packets, MOST_OF_FLOW) for path in paths for _, packets in self._of_path(path))
+
+    def _outline(self, choice: Choice, paths: Iterable[int], why: str, limit: int) -> None:
+        """Takes only how connections begin and end: when many must be counted, that they exist, and how long."""
+        for path in paths:
+            flows = [flow for flow, _ in self._of_path(path) if flow not in choice.flows]
+            cost = sum(min(self._packets[flow], _BEGIN + _USUAL_ENDS) for flow in flows)
+            if choice.frames + cost <= limit:
+                choice.frames += cost
+                choice.flows |= dict.fromkeys(flows, f"{why}: how it begins and ends")
+                choice.begins |= set(flows)
+        ends = self._analysis.events.filter(
+            pl.col("flow").is_in(sorted(choice.begins)), pl.col("kind").is_in([EVENT_KINDS.index(one) for one in _ENDS])
+        )
+        room = MOST_FRAMES - len(choice.cited) - sum(min(self._packets[flow], _BEGIN) for flow in choice.begins)
+        for place in ends.sort("at_ns", "flow").select("capture", "frame").head(max(room, 0)).iter_rows():
+            choice.cited.setdefault(place, ["how a connection ends that is counted"])
 
     def path(self, path: int) -> Choice:
         """All frames of a path, at every point.
@@ -116,23 +156,16 @@ class Chooser:
             raise KeyError(flow)
         return Choice({flow: f"flow {flow}"})
 
-    def _cited(self, finding: Finding) -> Choice:
-        choice = Choice()
-        for item in finding.evidence[:MOST_FRAMES]:
-            choice.cited.setdefault((item.capture, item.frame), []).append(item.note)
-        choice.frames = len(choice.cited)
-        return choice
-
     def _own_paths(self, finding: Finding) -> list[int]:
         """The finding's paths, those with cited frames first, then by time."""
         paths = self._analysis.paths
         legs = self._analysis.flows["leg"]
-        cited = {legs[item.flow] for item in finding.evidence if item.flow is not None}
+        shown = {legs[item.flow] for item in finding.evidence if item.flow is not None}
         mine = set(finding.paths)
         if not mine:
-            about = {legs[flow] for flow in finding.flows} | cited
+            about = {legs[flow] for flow in finding.flows} | shown
             mine = set(_with_legs(paths, about))
-        first = set(_with_legs(paths, cited)) & mine
+        first = set(_with_legs(paths, shown)) & mine
         times = paths.filter(pl.col("path").is_in(list(mine))).sort("first_ns", "path")["path"].to_list()
         return sorted(times, key=lambda path: path not in first)
 
@@ -196,6 +229,15 @@ class Chooser:
 
     def _sized(self, flow: int) -> tuple[int, int]:
         return flow, self._packets[flow]
+
+
+def cited(finding: Finding) -> Choice:
+    """The frames that a finding cites, and no others."""
+    choice = Choice(most=MOST_OF_FLOW, cap=MOST_FRAMES)
+    for item in finding.evidence[:MOST_FRAMES]:
+        choice.cited.setdefault((item.capture, item.frame), []).append(item.note)
+    choice.frames = len(choice.cited)
+    return choice
 
 
 def _last(analysis: Analysis) -> pl.Series:

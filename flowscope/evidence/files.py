@@ -6,12 +6,13 @@ later goes by. The section's comment says who wrote the file, from what and with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
 from flowscope.capture.points import Origin, Point
-from flowscope.evidence.choice import MOST_FRAMES, Choice, Chooser
+from flowscope.evidence.choice import Choice, Chooser
 from flowscope.evidence.frames import Frame, Wanted, read_frames
 from flowscope.evidence.options import option_lines
 from flowscope.evidence.pcapng import PcapngWriter
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.findings import Finding
 
+Told = Callable[[str], None]
+
 #: Evidence files that are written at the same time.
 _AT_ONCE = 100
-_MOST_OF_FLOW = 2_500
 
 
 class EvidenceFile:
@@ -35,9 +37,20 @@ class EvidenceFile:
         title: first line of the section's comment.
         choice: what belongs into it; None for every frame.
         label: begins each frame's comment, the finding's id and rule.
+        told: gets a heading for each frame that is written.
     """
 
-    def __init__(self, analysis: Analysis, out: BinaryIO, title: str, choice: Choice | None, label: str = "") -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        out: BinaryIO,
+        title: str,
+        choice: Choice | None,
+        label: str = "",
+        told: Told | None = None,
+    ) -> None:
+        self._told = told
+        self._of_flow: Counter[int] = Counter()
         self._analysis, self._choice, self._label = analysis, choice, label
         self._points = {point.number: point for point in analysis.points}
         self._paths = {capture.id: capture.path for capture in analysis.captures}
@@ -49,14 +62,23 @@ class EvidenceFile:
         own: list[str] = []
         if self._choice is not None:
             notes = self._choice.cited.get((frame.capture, frame.number))
-            whys = [why for flow in frame.flows if (why := self._choice.flows.get(flow)) is not None]
-            if notes is None and (not whys or self.frames >= MOST_FRAMES > self._choice.frames):
+            whys = [why for flow in frame.flows if (why := self._why(flow)) is not None]
+            if (notes is None and not whys) or self.frames >= self._choice.cap:
                 return
             own = [self._comment(text, frame) for text in notes or whys[:1]]
         point = self._points[frame.point]
         interface = self._writer.interface(frame.point, point.link_type, safe_unicode(point.name), self._origin(point))
         self._writer.packet(interface, frame.time_ns, frame.wire_length, frame.data, [*own, *comments])
         self.frames += 1
+        if self._told is not None:
+            place = f"Frame {frame.number} of {self._paths[frame.capture]}, point {point.name}"
+            self._told(": ".join([place, *own, *comments]))
+
+    def _why(self, flow: int) -> str | None:
+        """Why a frame of this flow belongs here; None when it does not, or no more of them do."""
+        assert self._choice is not None
+        self._of_flow[flow] += 1
+        return self._choice.flows.get(flow) if self._of_flow[flow] <= self._choice.most_of(flow) else None
 
     def _comment(self, text: str, frame: Frame) -> str:
         label = f"{self._label}: " if self._label else ""
@@ -71,12 +93,13 @@ class EvidenceFile:
         return safe_unicode(Origin(self._paths[first], interface).description())
 
 
-def write_findings(analysis: Analysis, outs: Mapping[str, BinaryIO]) -> dict[str, int]:
+def write_findings(analysis: Analysis, outs: Mapping[str, BinaryIO], told: Told | None = None) -> dict[str, int]:
     """Writes the evidence of findings, all in one pass over the captures.
 
     Args:
         analysis: what was found.
         outs: finding id to the stream for its file.
+        told: gets a heading for each frame.
 
     Returns:
         Finding id to the frames of its file.
@@ -89,17 +112,18 @@ def write_findings(analysis: Analysis, outs: Mapping[str, BinaryIO]) -> dict[str
     counts: dict[str, int] = {}
     for start in range(0, len(found), _AT_ONCE):
         files: dict[str, EvidenceFile] = {}
-        wanted = Wanted(most_of_flow=_MOST_OF_FLOW)
+        wanted = Wanted()
         by_flow: dict[int, list[str]] = {}
         by_frame: dict[tuple[int, int], list[str]] = {}
         for finding in found[start : start + _AT_ONCE]:
             choice = chooser.finding(finding)
             files[finding.id] = EvidenceFile(
-                analysis, outs[finding.id], finding_title(finding), choice, finding_label(finding)
+                analysis, outs[finding.id], finding_title(finding), choice, finding_label(finding), told
             )
             wanted.flows |= choice.flows.keys()
             wanted.frames |= choice.cited.keys()
             for flow in choice.flows:
+                wanted.most[flow] = max(wanted.most.get(flow, 0), choice.most_of(flow))
                 by_flow.setdefault(flow, []).append(finding.id)
             for place in choice.cited:
                 by_frame.setdefault(place, []).append(finding.id)
@@ -113,17 +137,17 @@ def write_findings(analysis: Analysis, outs: Mapping[str, BinaryIO]) -> dict[str
     return counts
 
 
-def write_choice(analysis: Analysis, out: BinaryIO, title: str, choice: Choice) -> int:
+def write_choice(analysis: Analysis, out: BinaryIO, title: str, choice: Choice, told: Told | None = None) -> int:
     """Writes the frames of a flow or path; returns how many."""
-    file = EvidenceFile(analysis, out, title, choice)
+    file = EvidenceFile(analysis, out, title, choice, told=told)
     for frame in read_frames(analysis, Wanted(set(choice.flows), set(choice.cited))):
         file.offer(frame)
     return file.frames
 
 
-def write_everything(analysis: Analysis, out: BinaryIO) -> int:
+def write_everything(analysis: Analysis, out: BinaryIO, told: Told | None = None) -> int:
     """Writes every frame that was analysed, those that findings cite with their comments; returns how many."""
-    file = EvidenceFile(analysis, out, "every frame that was analysed", None)
+    file = EvidenceFile(analysis, out, "every frame that was analysed", None, told=told)
     comments = finding_comments(analysis)
     for frame in read_frames(analysis, Wanted(everything=True)):
         file.offer(frame, comments.get((frame.capture, frame.number), ()))
@@ -155,9 +179,9 @@ def finding_title(finding: Finding) -> str:
     return f"evidence of {finding_label(finding)}: {finding.title}"
 
 
-def section_comment(analysis: Analysis, title: str) -> str:
-    """Tool, version, what the file holds, options, and the inputs with their digests."""
-    lines = [f"flowscope {analysis.version}", title, *option_lines(analysis)]
+def section_comment(analysis: Analysis, *titles: str) -> str:
+    """Tool, version, what the file holds, options, and the inputs with their digests, a line each."""
+    lines = [f"flowscope {analysis.version}", *titles, *option_lines(analysis)]
     for capture in analysis.captures:
         lines.append(f"input {capture.id}: {capture.path}, SHA-256 {capture.sha256 or 'not computed'}")
     return "\n".join(safe_line(line) for line in lines)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _PCAP_HEADER = 24
+_ALL = (1 << 63) - 1
 #: A read from the middle of a file pays when this much is left out.
 _WORTH_SKIPPING = 1 << 20
 
@@ -55,7 +56,8 @@ class Wanted:
     """Capture and frame number."""
     everything: bool = False
     """All frames that were analysed."""
-    most_of_flow: int = 1 << 62
+    most: dict[int, int] = field(default_factory=dict)
+    """How many frames of a flow, when not all of them."""
 
 
 def read_frames(analysis: Analysis, wanted: Wanted) -> Iterator[Frame]:
@@ -110,7 +112,7 @@ def _read(
     analysis: Analysis, capture: Capture, flows: pl.DataFrame, numbers: list[int], wanted: Wanted
 ) -> Iterator[Frame]:
     selection = new_selection(
-        flows=_stretches(analysis, capture, flows, wanted.most_of_flow),
+        flows=_stretches(analysis, capture, flows, wanted.most),
         frames=numbers,
         everything=wanted.everything,
         settings=analysis.settings,
@@ -119,6 +121,7 @@ def _read(
     places: list[Point | None] = []
     flow_numbers, flow_points = flows["flow"].to_list(), flows["point"].to_list()
     listed = set(numbers)
+    only = None if capture.only is None else frozenset(capture.only)
     path = unchanged(capture)
     for rows in _fed(selection, path, _start(capture, flows, numbers, wanted)):
         places += [
@@ -126,7 +129,7 @@ def _read(
         ]
         for number, time_ns, wire_length, interface, stretches, data in rows:
             place = places[interface]
-            if place is None:
+            if place is None or (only is not None and number not in only):
                 continue
             # The tuple may be seen at several points of the file; the flow is at one.
             own = tuple(flow_numbers[at] for at in stretches if flow_points[at] == place.number)
@@ -164,7 +167,7 @@ def _flows_in(analysis: Analysis, capture: Capture, flows: Iterable[int]) -> pl.
 
 
 def _stretches(
-    analysis: Analysis, capture: Capture, flows: pl.DataFrame, most: int
+    analysis: Analysis, capture: Capture, flows: pl.DataFrame, most: Mapping[int, int]
 ) -> list[tuple[bytes, int, bytes, int, int, int, int, int]]:
     order = _ring_order(analysis, capture)
     errors = _last_errors(analysis, capture, flows)
@@ -174,12 +177,14 @@ def _stretches(
         # Files of a ring follow one another: a flow may have begun in an earlier one, or go on in a later.
         here = order[capture.id]
         first = row["first_frame"] if row["first_capture"] == capture.id else 1
-        last = row["last_frame"] if row["last_capture"] == capture.id else (1 << 63) - 1
+        last = row["last_frame"] if row["last_capture"] == capture.id else _ALL
         last = max(last, errors.get(row["flow"], 0))
         if order.get(row["first_capture"], here) > here or order.get(row["last_capture"], here) < here:
             first, last = 1, 0
         src, dst = (_packed(*texts[row[side]]) for side in ("src", "dst"))
-        found.append((src, row["src_port"], dst, row["dst_port"], row["protocol"], first, last, most))
+        found.append(
+            (src, row["src_port"], dst, row["dst_port"], row["protocol"], first, last, most.get(row["flow"], _ALL))
+        )
     return found
 
 

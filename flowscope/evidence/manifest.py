@@ -21,6 +21,7 @@ from flowscope.report.times import SECOND, rfc3339_text
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
+    from flowscope.capture.file import Capture
 
 NAME = "manifest.json"
 SCHEMA = "flowscope-manifest/1"
@@ -99,10 +100,11 @@ def _inputs(analysis: Analysis) -> list[dict[str, Any]]:
         {
             "path": safe_unicode(one.path),
             "kind": "capture",
-            "bytes": None if one.state is None else one.state[0],
+            "bytes": _size(one),
             "sha256": one.sha256,
             "format": one.format,
             "compression": one.compression,
+            **({} if one.converted_by is None else {"converted_by": one.converted_by}),
             "frames": one.frames,
             "issues": sum(issue["count"] for issue in one.issues),
         }
@@ -110,6 +112,12 @@ def _inputs(analysis: Analysis) -> list[dict[str, Any]]:
     ]
     files = [{"path": safe_unicode(path), "kind": "option", **digest_of(path)} for path in option_files(analysis)]
     return [*captures, *files]
+
+
+def _size(capture: Capture) -> int | None:
+    """Bytes of a capture as it lies on disk, or as it came through the pipe."""
+    path = capture.bytes_at if capture.path == "-" else capture.path
+    return None if path is None or not os.path.isfile(path) else os.path.getsize(path)
 
 
 def _counts(analysis: Analysis) -> dict[str, int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 #: Names of settings that differ from those of their options.
-_NAMES = {"points": "point", "from_ns": "from", "to_ns": "to", "max_frames": "c"}
+_NAMES = {"points": "point", "from_ns": "from", "to_ns": "to", "max_frames": "c", "display_filter": "Y"}
 #: Changes what is said about the inputs, not what is found in them.
 _SILENT = frozenset({"hash"})
 

@@ -72,6 +72,11 @@ def _read(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     lines += ["", *(f"  {line}" for line in columns(rows, frozenset({2})))]
     if len(shown) < len(captures):
         lines.append(f"  ... and {len(captures) - len(shown)} more (-v lists them)")
+    for one in captures:
+        if one.converted_by is not None:
+            lines.append(
+                f"  {names[one.id]}: {safe_line(one.format or '?')}, read through {safe_line(one.converted_by)}"
+            )
     return lines
 
 
@@ -83,6 +88,8 @@ def _capture(capture: Capture, path: str, analysis: Analysis, look: Look) -> tup
     if capture.format is None:
         return path, "", "not read", "", ""
     frames = f"{capture.frames:,} frames"
+    if capture.only is not None:
+        frames += f", {len(capture.only):,} chosen"
     if capture.first_ns is None or capture.last_ns is None:
         return path, shortened(points, 30), frames, "", ""
     return (

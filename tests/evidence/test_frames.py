@@ -38,7 +38,7 @@ def test_flows_and_single_frames(tmp_path: Path, pack: type[bytes]) -> None:
     assert taken(analysis, Wanted({7, 93})) == expected(7) + expected(93)
     assert taken(analysis, Wanted({7}, {(0, 1)})) == expected(0)[:1] + expected(7)
     assert len(taken(analysis, Wanted(everything=True))) == len(HUNDRED)
-    assert len(taken(analysis, Wanted({7}, most_of_flow=2))) == 2
+    assert len(taken(analysis, Wanted({7}, most={7: 2}))) == 2
 
 
 def test_a_plain_file_is_read_from_the_first_wanted_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from flowscope.analysis import analyze
+from flowscope.capture.spool import Spool
+from flowscope.evidence import choice
 from flowscope.evidence.choice import MOST_FRAMES
+from flowscope.evidence.files import write_findings
 from flowscope.findings import Severity, Verdict
 from flowscope.rules import RULES
-from tests.evidence.captures import CAPTURES, FOLDERS, evidence, subject
+from flowscope.settings import Settings
+from tests.evidence.captures import CAPTURES, FOLDERS, evidence, files, subject
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -66,3 +71,20 @@ def test_points_keep_their_names_and_places() -> None:
     places = {point.name: point.node for point in analysis.points}
     assert {point.name: point.node for point in again.points}.items() <= places.items()
     assert again.findings[0].verdict is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize("name", ["snat-exhaustion", "hairpin", "closed-port"])
+def test_a_finding_larger_than_its_file_still_proves_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds of evidence files, made small: as when a capture holds a hundred times as much."""
+    for bound, frames in (("MOST_FRAMES", 900), ("_MOST_OWN", 540), ("_MOST_OF_HOSTS", 160), ("_MOST_OF_POOL", 120)):
+        monkeypatch.setattr(choice, bound, frames)
+    folder = CAPTURES / name
+    analysis = analyze(files(folder), topology=str(folder / "topology.toml"), settings=Settings(hash=True))
+    for finding in analysis.findings:
+        if finding.severity is not Severity.ERROR:
+            continue
+        out = io.BytesIO()
+        assert write_findings(analysis, {finding.id: out})[finding.id] <= 900
+        with Spool(io.BytesIO(out.getvalue())) as spool:
+            again = analyze(["-"], topology=str(folder / "topology.toml"), stdin=spool.stream)
+        assert (finding.key, finding.verdict) in {(one.key, one.verdict) for one in again.findings}
