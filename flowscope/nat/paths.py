@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.direct_return import direct_returns
 from flowscope.nat.numbers import endpoint, endpoint_numbers
 from flowscope.nat.topology import Topology
 
@@ -41,7 +42,7 @@ def with_paths(
     signs = _signs(flows, events, messages)
     paths = _ends(chains, legs)
     paths = _outcomes(paths, chains, signs)
-    paths = _roles(paths, addresses, topology)
+    paths = _roles(paths, direct_returns(flows, addresses, topology), addresses, topology)
     return (
         paths.sort("first_ns", "client", "client_port", "chain")
         .drop("chain")
@@ -108,6 +109,10 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame, messages: pl.DataFrame) ->
         (pl.col("rev_syns") > 0) & acknowledged & (pl.col("fwd_resets") < beyond_syns)
     )
     taken = (pl.col("fwd_payload_bytes") > 0) & pl.col("rev_last_ack").is_not_null() & (pl.col("rev_resets") == 0)
+    # Where one direction only passes, that may show that the other was there: an ACK for what was not seen.
+    alone = (
+        (pl.col("rev_packets") == 0) & pl.col("fwd_last_ack").is_not_null() & (beyond_syns > pl.col("fwd_resets"))
+    ) | ((pl.col("fwd_packets") == 0) & (pl.col("rev_syns") > 0) & (pl.col("rev_payload_bytes") > 0))
     both_closed = (pl.col("fwd_fins") > 0) & (pl.col("rev_fins") > 0)
     errors = events.filter(pl.col("kind") == _ICMP_ERROR)
     tcp = pl.col("protocol") == _TCP
@@ -117,7 +122,7 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame, messages: pl.DataFrame) ->
         "leg",
         syn=tcp & (pl.col("fwd_syns") > 0),
         syn_ack=tcp & (pl.col("rev_syns") > 0),
-        completed=completed.fill_null(value=False),
+        completed=(completed | ((pl.col("fwd_syns") + pl.col("rev_syns") > 0) & alone)).fill_null(value=False),
         refused=letters.str.contains("r") & (pl.col("rev_syns") == 0) & (pl.col("fwd_syns") > 0)
         & (pl.col("rev_payload_bytes") == 0),
         reset=(letters.str.contains("(?i)r") & ~both_closed),
@@ -168,22 +173,25 @@ def _outcomes(paths: pl.DataFrame, chains: pl.DataFrame, signs: pl.DataFrame) ->
     return direct.with_columns(outcome=outcome)
 
 
-def _roles(paths: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+def _roles(paths: pl.DataFrame, direct: pl.Series, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
     """Names client, frontend, SNAT address and backend of each path."""
     moved = (pl.col("dst") != pl.col("dst_last")) | (pl.col("dst_port") != pl.col("dst_port_last"))
     masked = (pl.col("src") != pl.col("src_last")) | (pl.col("src_port") != pl.col("src_port_last"))
     known = endpoint_numbers(addresses, [(one.address, one.port) for one in topology.frontends])
     at_frontend = endpoint("dst").is_in(known.implode())
     # A call to a known frontend that was seen on its first leg only: whoever served it is not in the captures.
-    unseen = ~moved & at_frontend
+    # Whoever answers directly does it in the frontend's name.
+    answered_directly = ~moved & endpoint("dst").is_in(direct.implode())
+    unseen = ~moved & at_frontend & ~answered_directly
+    named = moved | unseen | answered_directly
     return paths.select(
         "chain",
         "protocol",
         "legs",
         pl.col("src").alias("client"),
         pl.col("src_port").alias("client_port"),
-        frontend=pl.when(moved | unseen).then("dst"),
-        frontend_port=pl.when(moved | unseen).then("dst_port"),
+        frontend=pl.when(named).then("dst"),
+        frontend_port=pl.when(named).then("dst_port"),
         snat=pl.when(masked).then("src_last"),
         snat_port=pl.when(masked).then("src_port_last"),
         backend=pl.when(~unseen).then("dst_last"),

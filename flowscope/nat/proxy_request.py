@@ -20,7 +20,7 @@ _MOST_LEGS = 8
 #: Bits of a value that occurs once per leg, of one that marks a connection, of a short one, and of one that recurs.
 _UNIQUE, _MARK, _SHORT, _RECURS = 20.0, 16.0, 8.0, 4.0
 #: A value of so few bytes is met again by chance.
-_SHORT_BYTES = 5
+_SHORT_BYTES = 7
 #: Bits of the client's address, where the proxy added it and where an earlier one did.
 _NAMED, _NAMED_BEFORE = 10.0, 8.0
 #: What points on one clock may disagree by, and how far order may be violated at all.
@@ -94,8 +94,9 @@ def id_pairs(fronts: pl.DataFrame, backs: pl.DataFrame) -> pl.DataFrame:
     on_legs = pl.concat([per_leg.select("value", "leg"), back_ids.select("value", "leg")]).unique()
     shared = on_legs.group_by("value").len("legs").filter(pl.col("legs").is_between(2, _MOST_LEGS))
     kinds = per_leg.group_by("name").agg(kinds=pl.col("value").n_unique())
-    telling = (pl.col("kinds") >= 2) | (pl.col("value").str.len_bytes() >= 16) | pl.col("name").str.contains(_KNOWN_IDS)
-    short = pl.col("value").str.len_bytes() <= _SHORT_BYTES
+    called_so = pl.col("name").str.contains(_KNOWN_IDS)
+    telling = (pl.col("kinds") >= 2) | (pl.col("value").str.len_bytes() >= 16) | called_so
+    short = (pl.col("value").str.len_bytes() <= _SHORT_BYTES) & ~called_so
     worth = (
         pl.when(short).then(pl.when(pl.col("kinds") >= 3).then(_SHORT).otherwise(_RECURS))
         .when(pl.col("times") == 1).then(pl.when(telling).then(_UNIQUE).otherwise(_UNIQUE / 2))
@@ -180,8 +181,10 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         equal = pl.col(name) == pl.col(f"{name}_b")
         return pl.when(equal).then(right).when(~equal).then(wrong).otherwise(0.0)
 
+    # Short values recur by chance: they only tell apart what something else ties.
+    tied = pl.col("client_bits").is_not_null() | pl.col("expected") | pl.col("one_host")
     bits = (
-        pl.col("id_bits").fill_null(0.0)
+        pl.when((pl.col("id_bits") != _SHORT) | tied).then("id_bits").otherwise(None).fill_null(0.0)
         + pl.col("client_bits").fill_null(0.0)
         + pl.when("expected").then(10.0).when("one_host").then(4.0).otherwise(0.0)
         - pl.when("contradicted").then(12.0).otherwise(0.0)

@@ -1,0 +1,57 @@
+"""Direct server return (floating IP): members hold the frontend's own address and answer past the balancer.
+
+Nothing is translated, so each connection is one leg, and the balancer sees one half of it. What tells is that one
+address answers from several hosts: every connection to it is complete at one of several points, there with an initial
+TTL, and one way only at a point before these.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flowscope.nat.numbers import endpoint, endpoint_numbers
+from flowscope.nat.topology import Topology
+
+_TCP = 6
+#: Initial TTLs of the systems in use (Linux and BSD 64, Windows 128, network gear 255).
+_INITIAL_TTLS = (64, 128, 255)
+#: Points that answer in one address's name, before it is believed that it has several hosts.
+_HOSTS = 2
+
+
+def direct_returns(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.Series:
+    """Endpoints (:func:`flowscope.nat.numbers.endpoint`) that members answer for themselves.
+
+    Args:
+        flows: with ``leg``.
+        addresses: the core's address table.
+        topology: what is known of the balancer.
+    """
+    given = [(one.address, one.port) for one in topology.frontends if one.mode == "dsr"]
+    known = endpoint_numbers(addresses, given)
+    if flows["leg"].n_unique() == flows.height:
+        return known
+    called = flows.filter(pl.col("protocol") == _TCP, pl.col("fwd_syns") > 0).select(
+        "leg",
+        "point",
+        "rev_ttl_min",
+        "rev_ttl_max",
+        "fwd_ttl_max",
+        answered=pl.col("rev_packets") > 0,
+        end=endpoint("dst"),
+    )
+    # Both kinds of points for one service: where its calls go by one way, and where they are answered.
+    passed = called.group_by("end", "point").agg(
+        answers=pl.col("answered").any(), legs=pl.col("leg").unique(), ttl=pl.col("fwd_ttl_max").min()
+    )
+    before = passed.filter(~pl.col("answers")).select("end", leg="legs").explode("leg").unique()
+    whole = called.filter(
+        "answered",
+        pl.col("rev_ttl_min") == pl.col("rev_ttl_max"),
+        pl.col("rev_ttl_max").is_in(_INITIAL_TTLS),
+    )
+    hosts = whole.join(before, ["end", "leg"], how="semi")
+    # A leg that several points see answered lies on the way to one host, not at several.
+    hosts = hosts.filter(pl.col("point").n_unique().over("end", "leg") == 1)
+    found = hosts.group_by("end").agg(points=pl.col("point").n_unique()).filter(pl.col("points") >= _HOSTS)
+    return pl.concat([known, found["end"].cast(pl.UInt64)]).unique().sort()
