@@ -115,6 +115,32 @@ class Frames:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What people told us beside the captures, read before the first of them."""
+
+    topology: Topology
+    """Empty when none was given."""
+    profile: Profile | None = None
+    """The kind of balancer."""
+    tags: ServiceTags | None = None
+    """Where services call from."""
+
+    @classmethod
+    def read(cls, topology: str | None, settings: Settings) -> Given:
+        """Reads the files that a run names.
+
+        Raises:
+            TopologyError: the topology file is wrong.
+            GivenFileError: another file is not what it should be.
+        """
+        return cls(
+            topology=read_topology(topology) if topology is not None else Topology(),
+            profile=load_profile(settings.profile) if settings.profile is not None else None,
+            tags=read_service_tags(settings.service_tags) if settings.service_tags is not None else None,
+        )
+
+
 def analyze(
     captures: Sequence[str | os.PathLike[str]],
     *,
@@ -138,36 +164,23 @@ def analyze(
         GivenFileError: a file given beside the captures is no such file.
     """
     settings = settings or Settings()
-    known = read_topology(topology) if topology is not None else Topology()
-    profile = load_profile(settings.profile) if settings.profile is not None else None
-    tags = read_service_tags(settings.service_tags) if settings.service_tags is not None else None
+    given = Given.read(topology, settings)
     tables, read = read_captures([os.fspath(path) for path in captures], settings, progress, stdin)
     frames = Frames.of(tables)
     del tables
-    found = follow(frames, read, known, profile, settings, tags)
-    if tags is not None:
-        found.problems.extend(tags.missing(load_profiles()))
-    return found
+    return follow(frames, read, given, settings)
 
 
-def follow(
-    frames: Frames,
-    captures: list[Capture],
-    known: Topology,
-    profile: Profile | None,
-    settings: Settings,
-    tags: ServiceTags | None = None,
-) -> Analysis:
+def follow(frames: Frames, captures: list[Capture], given: Given, settings: Settings) -> Analysis:
     """Follows the connections of one window and judges them; offline the window is everything, live what is held.
 
     Args:
         frames: what the core made of the captures.
         captures: what was read.
-        known: the topology as given, else an empty one.
-        profile: the kind of balancer, as told.
+        given: what is known besides.
         settings: options of the run.
-        tags: where services call from, as given.
     """
+    known, tags = given.topology, given.tags
     addresses, messages, point_table = frames.addresses, frames.messages, frames.points
     points = name_points(point_table, captures, settings.points, known)
 
@@ -203,7 +216,7 @@ def follow(
         paths=paths,
         places=places(flows, points, addresses, known, ends, starts),
         topology=known,
-        profile=profile or UNTOLD,
+        profile=given.profile or UNTOLD,
         prober_ranges=tags.ranges(load_profiles()) if tags else (),
     )
     findings, judged, problems = judge(window, settings)
@@ -221,9 +234,16 @@ def follow(
         findings=findings,
         topology=known,
         inferred=infer_topology(window),
-        profile=profile,
+        profile=given.profile,
         settings=settings,
-        problems=[*_chosen(settings), *given_up(legs), *contradictions(window), *problems, *failed],
+        problems=[
+            *_chosen(settings),
+            *given_up(legs),
+            *contradictions(window),
+            *problems,
+            *failed,
+            *(tags.missing(load_profiles()) if tags else ()),
+        ],
         judged=judged,
         health=health,
         pool_health=pools,

@@ -19,7 +19,8 @@ DOORS = {
     "networkx": ("graph/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "flowscope._core": ("capture/", "__init__.py", "analysis.py"),
+    "flowscope._core": ("capture/", "live/", "__init__.py", "analysis.py"),
+    "psutil": ("host/",),
 }
 """Package, and the modules that may import it."""
 

@@ -21,6 +21,7 @@ from flowscope.errors import FlowscopeError
 
 COMMANDS = (
     "analyze",
+    "live",
     "flows",
     "paths",
     "probes",
@@ -34,6 +35,7 @@ COMMANDS = (
     "dissect",
     "rules",
     "explain",
+    "doctor",
 )
 """Every command, in the order of the help; each is the ``command`` of the module of its name."""
 

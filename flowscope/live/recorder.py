@@ -1,0 +1,58 @@
+"""Copies a pipe into a file, so that a pipe is followed, kept and read again like any other capture."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from flowscope.live.growing import Growing
+
+_PIECE = 1 << 18
+
+
+class Recorder(threading.Thread):
+    """Reads a pipe to its end, in a thread of its own: the program behind it must never have to wait.
+
+    Args:
+        pipe: opens the pipe, which may wait for its writer; closed at its end.
+        file: the file to write; an old one is replaced.
+        limit_bytes: the file starts again from nothing at this length, once it was read; None to keep it whole.
+    """
+
+    def __init__(self, pipe: Callable[[], int], file: Growing, limit_bytes: int | None = None) -> None:
+        super().__init__(name=f"recorder of {os.path.basename(file.path)}", daemon=True)
+        self.error: str | None = None
+        """Why the file could not be written any further."""
+        self._open, self._growing, self._limit = pipe, file, limit_bytes
+        self._written = 0
+        self._file = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+    def run(self) -> None:
+        """Copies until the pipe ends or nothing can be written any more."""
+        pipe = None
+        try:
+            pipe = self._open()
+            while data := os.read(pipe, _PIECE):
+                view = memoryview(data)
+                while view:
+                    count = os.write(self._file, view)
+                    self._written += count
+                    view = view[count:]
+                if self._limit is not None and self._written >= self._limit:
+                    self._start_again()
+        except OSError as error:
+            self.error = (error.strerror or str(error)).lower()
+        finally:
+            os.close(self._file)
+            if pipe is not None:
+                os.close(pipe)
+
+    def _start_again(self) -> None:
+        while self._growing.offset < self._written:
+            time.sleep(0.005)
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+        self._written = 0
+        self._growing.rewind()
