@@ -31,6 +31,11 @@ class Show(AbstractContextManager["Show"]):
     def __init__(self, request: Request) -> None:
         self._request = request
 
+    def __enter__(self) -> Show:
+        if not self._request.quiet:
+            tell("watching; Ctrl-C stops and reports")
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -58,11 +63,6 @@ class Lines(Show):
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self._told_at = time.monotonic()
-
-    def __enter__(self) -> Lines:
-        if not self._request.quiet:
-            tell("watching; Ctrl-C stops and reports")
-        return self
 
     def turn(self, watch: Watch, turn: Turn) -> None:
         """Takes what one turn brought."""

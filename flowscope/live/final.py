@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ def conclude(watch: Watch, given: Given, progress: Progress | None = None) -> An
         progress: told while files are read again.
     """
     files = [file for file in watch.files if file.offset]
-    whole = files and not any(file.gone for file in watch.files)
+    whole = files and all(not file.gone and os.access(file.path, os.R_OK) for file in watch.files)
     if whole and watch.flows_seen <= watch.limits.flows * _WHOLE:
         return _offline(watch, given, progress)
     return _window(watch, whole=bool(whole))

@@ -37,6 +37,14 @@ class Growing:
         except OSError:
             return self.offset
 
+    def open(self) -> None:
+        """Opens the file, which :meth:`read` does otherwise: for one that can be opened with the rights of now only.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+
     def read(self) -> bytes:
         """The next bytes, at most 1 MiB; empty when there are none yet.
 
@@ -45,9 +53,10 @@ class Growing:
         """
         if self._descriptor is None:
             try:
-                self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                self.open()
             except FileNotFoundError:
                 return b""
+        assert self._descriptor is not None
         with self._lock:
             data = os.pread(self._descriptor, CHUNK, self.offset)
             self.offset += len(data)

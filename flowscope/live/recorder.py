@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
-from collections.abc import Callable
 
 from flowscope.live.growing import Growing
 
@@ -16,25 +16,24 @@ class Recorder(threading.Thread):
     """Reads a pipe to its end, in a thread of its own: the program behind it must never have to wait.
 
     Args:
-        pipe: opens the pipe, which may wait for its writer; closed at its end.
+        pipe: open for reading, blocking or not; closed at its end.
         file: the file to write; an old one is replaced.
         limit_bytes: the file starts again from nothing at this length, once it was read; None to keep it whole.
     """
 
-    def __init__(self, pipe: Callable[[], int], file: Growing, limit_bytes: int | None = None) -> None:
+    def __init__(self, pipe: int, file: Growing, limit_bytes: int | None = None) -> None:
         super().__init__(name=f"recorder of {os.path.basename(file.path)}", daemon=True)
         self.error: str | None = None
         """Why the file could not be written any further."""
-        self._open, self._growing, self._limit = pipe, file, limit_bytes
+        self._pipe, self._growing, self._limit = pipe, file, limit_bytes
         self._written = 0
         self._file = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
 
     def run(self) -> None:
         """Copies until the pipe ends or nothing can be written any more."""
-        pipe = None
         try:
-            pipe = self._open()
-            while data := os.read(pipe, _PIECE):
+            _wait(self._pipe)
+            while data := os.read(self._pipe, _PIECE):
                 view = memoryview(data)
                 while view:
                     count = os.write(self._file, view)
@@ -46,8 +45,7 @@ class Recorder(threading.Thread):
             self.error = (error.strerror or str(error)).lower()
         finally:
             os.close(self._file)
-            if pipe is not None:
-                os.close(pipe)
+            os.close(self._pipe)
 
     def _start_again(self) -> None:
         while self._growing.offset < self._written:
@@ -56,3 +54,12 @@ class Recorder(threading.Thread):
         os.lseek(self._file, 0, os.SEEK_SET)
         self._written = 0
         self._growing.rewind()
+
+
+def _wait(pipe: int) -> None:
+    """Waits for the first writer of a named pipe: opened without waiting, it seems to be at its end until then."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN | select.POLLHUP)
+        poll.poll()
+    os.set_blocking(pipe, True)

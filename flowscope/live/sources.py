@@ -48,7 +48,9 @@ class Source:
 
     def begin(self, number: Number) -> None:
         """Opens the source."""
-        self.files.append(Growing(self.name, self.name, number()))
+        file = Growing(self.name, self.name, number())
+        file.open()
+        self.files.append(file)
 
     def look(self, number: Number) -> None:
         """Sees whether something happened; called often."""
@@ -86,14 +88,18 @@ class Pipe(Source):
         super().__init__(name)
         self._path, self._limit = path, limit_bytes
         self._recorder: Recorder | None = None
+        self._descriptor = -1
 
     def begin(self, number: Number) -> None:
-        """Nothing yet: the file to record into must belong to who reads it, so :meth:`look` opens it."""
+        """Opens the pipe, without waiting for its writer. What it is recorded into must belong to who reads it, so that
+        is opened by :meth:`look`."""
+        stdin = self.name == "-"
+        self._descriptor = os.dup(sys.stdin.fileno()) if stdin else os.open(self.name, os.O_RDONLY | os.O_NONBLOCK)
 
     def look(self, number: Number) -> None:
         """Starts to record the pipe, and sees whether it ended."""
         if self._recorder is None:
-            self._record(self._opened, number)
+            self._record(number)
         super().look(number)
         if self._recorder is not None and not self._recorder.is_alive() and not self.ended:
             self.ended = True
@@ -102,13 +108,10 @@ class Pipe(Source):
             else:
                 self.tell("pipe-ended", f"{'standard input' if self.name == '-' else self.name} has ended")
 
-    def _opened(self) -> int:
-        return os.dup(sys.stdin.fileno()) if self.name == "-" else os.open(self.name, os.O_RDONLY)
-
-    def _record(self, pipe: Callable[[], int], number: Number) -> None:
+    def _record(self, number: Number) -> None:
         try:
             file = Growing(self._path, self._path if self._limit is None else self.name, number())
-            self._recorder = Recorder(pipe, file, self._limit)
+            self._recorder = Recorder(self._descriptor, file, self._limit)
         except OSError as error:
             self.ended = True
             self.tell("capture-ended", f"{self._path}: cannot be written: {(error.strerror or str(error)).lower()}")
@@ -168,16 +171,16 @@ class Interface(Pipe):
             env={**os.environ, "LC_ALL": "C", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         threading.Thread(target=self._listen, name=f"words of {self._program}", daemon=True).start()
-
-    def _opened(self) -> int:
-        assert self._process is not None and self._process.stdout is not None
-        return os.dup(self._process.stdout.fileno())
+        if not writes_files:
+            assert self._process.stdout is not None
+            self._descriptor = os.dup(self._process.stdout.fileno())
+            self._process.stdout.close()
 
     def look(self, number: Number) -> None:
         """Takes over new files, and notices when the program ended."""
         self._watch_interface()
         if self._recorder is None and self._program != "dumpcap":
-            self._record(self._opened, number)
+            self._record(number)
         while self._announced:
             path = self._announced.pop(0)
             several = f" ({len(self.files) + 1})" if self.files else ""
