@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from flowscope.cli.options import Request, reads_captures
@@ -20,7 +22,8 @@ Examples:
   flowscope live growing.pcap
   flowscope live -i eth0 -w ring.pcapng -b filesize:100000 -b files:10""",
 )
-@reads_captures(["text", "json", "jsonl"], required=False)
+@reads_captures(["text", "json", "jsonl"], without=["captures"])
+@click.argument("sources", nargs=-1, metavar="[CAPTURE]...")
 @click.option("-i", "--interface", "interfaces", multiple=True, metavar="IFACE", help="Capture here; may be repeated.")
 @click.option("-f", "capture_filter", metavar="FILTER", help="Capture filter (BPF), as for tcpdump.")
 @click.option("-w", "write", metavar="FILE", help="Keep the frames (several sources: FILE-NAME each).")
@@ -36,6 +39,7 @@ Examples:
 def command(
     request: Request,
     *,
+    sources: tuple[str, ...],
     interfaces: tuple[str, ...],
     capture_filter: str | None,
     write: str | None,
@@ -57,7 +61,7 @@ def command(
 
     plan = Plan(
         interfaces=interfaces,
-        captures=request.captures,
+        captures=sources,
         filter=capture_filter,
         write=write,
         ring=tuple(word for one in ring for word in one.split(",")),
@@ -69,4 +73,4 @@ def command(
         user=user,
         count=request.settings.max_frames,
     )
-    return run(request, plan)
+    return run(replace(request, captures=sources), plan)

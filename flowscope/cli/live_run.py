@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from flowscope.cli.judged import fails
+from flowscope.cli.judged import exit_code
 from flowscope.cli.live_plan import Plan
 from flowscope.cli.options import Request
 from flowscope.cli.output import check_output, opened
@@ -68,21 +68,24 @@ def run(request: Request, plan: Plan) -> int:
     """Watches live traffic and writes the report; returns the exit code."""
     listen(request.quiet, request.verbose)
     plan.check()
-    check_output(request.output, filter(None, (*plan.captures, request.topology, request.settings.profile, plan.write)))
+    check_output(request.output, (*request.files, *filter(None, (plan.write,))))
     from flowscope.cli.live_lines import show_for
-    from flowscope.host.rights import become, user_to_become
+    from flowscope.host.rights import become, user_to_become, with_capture_rights
 
     user = user_to_become(plan.user)
     with _handled() as interrupts, _folder((user.uid, user.gid) if user else None) as folder:
         from flowscope.analysis import Given
         from flowscope.live.aging import Limits
+        from flowscope.live.local import Local
+        from flowscope.live.tracked import Tracked
         from flowscope.live.watch import Watch
 
         given = Given.read(request.topology, request.settings)
         _check_writable(plan, request, user.name if user else None, (user.uid, user.gid) if user else None)
         sources = plan.sources(folder, user)
         _rehearse(request, given)
-        watch = Watch(sources, request.settings, given, Limits(flows=plan.max_flows))
+        local, tracked = (Local(), Tracked(with_capture_rights(user))) if plan.interfaces else (None, None)
+        watch = Watch(sources, request.settings, given, Limits(flows=plan.max_flows), local, tracked)
         show = show_for(request)
         try:
             watch.begin()
@@ -93,6 +96,8 @@ def run(request: Request, plan: Plan) -> int:
         finally:
             for source in sources:
                 source.kill()
+            if tracked is not None:
+                tracked.end()
 
 
 def _watch(watch: Watch, show: Show, plan: Plan, interrupts: _Interrupts) -> None:
@@ -139,7 +144,7 @@ def _conclude(watch: Watch, show: Show, request: Request, given: Given, interrup
             tell(problem)
     with opened(request.output) as out:
         render(analysis, request.format, out, request.look)
-    return int(fails(request, analysis))
+    return exit_code(request, analysis)
 
 
 def _hint(text: str, watch: Watch) -> str:

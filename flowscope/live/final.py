@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,8 @@ from flowscope.report.times import rfc3339_text
 
 if TYPE_CHECKING:
     from flowscope.analysis import Given
+
+log = logging.getLogger("flowscope")
 
 Progress = Callable[[int, int | None], None]
 
@@ -37,8 +40,16 @@ def conclude(watch: Watch, given: Given, progress: Progress | None = None) -> An
     files = [file for file in watch.files if file.offset]
     whole = files and all(not file.gone and os.access(file.path, os.R_OK) for file in watch.files)
     if whole and watch.flows_seen <= watch.limits.flows * _WHOLE:
-        return _offline(watch, given, progress)
-    return _window(watch, whole=bool(whole))
+        analysis = _offline(watch, given, progress)
+    else:
+        analysis = _window(watch, whole=bool(whole))
+    if watch.local is not None:
+        analysis.findings[:] = watch.local.told(analysis.findings)
+    if watch.tracked is not None:
+        confirmed, wrong = watch.tracked.check(analysis)
+        analysis.problems.extend(wrong)
+        log.info("conntrack confirms %d joins and contradicts %d", confirmed, len(wrong))
+    return analysis
 
 
 def _offline(watch: Watch, given: Given, progress: Progress | None) -> Analysis:

@@ -27,6 +27,7 @@ Number = Callable[[], int]
 """Announces a capture to the engine and gives its number."""
 
 _ASK_S = 3.0
+_COUNTED = re.compile(r"^Packets: \d+ ")
 _FILE_LINE = re.compile(r"^File: (.+)$")
 
 
@@ -269,10 +270,11 @@ class Interface(Pipe):
         assert self._process is not None and self._process.stderr is not None
         for raw in self._process.stderr:
             for part in raw.decode("utf-8", "replace").split("\r"):
-                line = part.strip()
+                # Counts are written over one another, and what comes next follows the last of them.
+                line = _COUNTED.sub("", part).strip()
                 if match := _FILE_LINE.match(line):
                     self._announced.append(match[1])
-                elif line and not line.startswith("Packets: "):
+                elif line:
                     self._said = [*self._said[-40:], line]
         self._heard = True
 

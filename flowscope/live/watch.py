@@ -17,8 +17,10 @@ from flowscope.findings import Finding
 from flowscope.live.aging import Limits, leaving
 from flowscope.live.growing import Growing
 from flowscope.live.held import Held
+from flowscope.live.local import Local
 from flowscope.live.merging import Merging, Update
 from flowscope.live.sources import Source
+from flowscope.live.tracked import Tracked
 from flowscope.report.times import rfc3339_text
 from flowscope.settings import Settings
 
@@ -84,6 +86,8 @@ class Watch:
         settings: options of the run.
         given: what is known besides.
         limits: of the window.
+        local: what this machine says of findings about itself, when its own traffic is watched.
+        tracked: what its kernel translates.
     """
 
     def __init__(
@@ -92,7 +96,10 @@ class Watch:
         settings: Settings,
         given: Given,
         limits: Limits | None = None,
+        local: Local | None = None,
+        tracked: Tracked | None = None,
     ) -> None:
+        self.local, self.tracked = local, tracked
         self.sources, self._given = list(sources), given
         self._settings, self.limits = settings, limits or Limits()
         self._engine = new_engine(settings)
@@ -117,6 +124,8 @@ class Watch:
         """Opens every source."""
         for ring, source in enumerate(self.sources):
             source.begin(lambda ring=ring: self._engine.open(ring))  # type: ignore[misc]
+        if self.tracked is not None:
+            self.tracked.begin()
 
     def turn(self) -> Turn:
         """Reads what there is, for half a second at most, and judges when it is time."""
@@ -230,6 +239,9 @@ class Watch:
         frames, numbers = self._held.frames(self._until_ns(seen_ns))
         analysis = follow(frames, self.captures(), self._given, self.settings)
         turn.analysis, turn.numbers = analysis, numbers
+        if self.local is not None:
+            self.local.look(time.monotonic())
+            analysis.findings[:] = self.local.told(analysis.findings)
         found = [_in_core_numbers(finding, numbers) for finding in analysis.findings]
         turn.updates += self.merging.update(found, time.time_ns())
         self._age(analysis, numbers, turn)
