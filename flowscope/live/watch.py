@@ -318,6 +318,8 @@ class Watch:
         rows: list[IssueRow] = []
         if file.gone:
             text = "the file was overwritten or taken away; its frames cannot be read again"
+            if not self._summary(file)["frames"]:
+                text = "the file was overwritten or taken away before it was analysed"
             rows.append({"kind": "overwritten", "frame": 0, "offset": 0, "detail": text, "count": 1})
         if file is source.files[-1]:
             for notice in self.notices:
@@ -326,7 +328,7 @@ class Watch:
                     rows.append({"kind": notice.kind, "frame": 0, "offset": 0, "detail": text, "count": 1})
         if source.dropped and file is source.files[-1]:
             text = f"{source.dropped} frames were lost at {source.name} while capturing"
-            rows.append({"kind": "dropped-frames", "frame": 0, "offset": 0, "detail": text, "count": 1})
+            rows.append({"kind": "dropped-frames", "frame": 0, "offset": 0, "detail": text, "count": source.dropped})
         return rows
 
     def _summary(self, file: Growing) -> CaptureSummary:

@@ -36,6 +36,7 @@ from flowscope.rules import (
     unresponsive_service,
     untranslated_leak,
 )
+from flowscope.rules.dropped import weaken
 from flowscope.rules.folding import fold
 from flowscope.settings import Settings
 from flowscope.window import Window
@@ -89,7 +90,7 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
                 f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this"
             )
     ordered = sorted(
-        fold(found),
+        weaken(fold(found), window),
         key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key),
     )
     for one in ordered:
