@@ -277,7 +277,7 @@ def _timed(point: Point, clocks: Clocks) -> Point:
         point,
         clock_offset_ns=clock.offset_ns,
         clock_error_ns=clock.error_ns,
-        clock_skew_ppm=round(clock.skew_ppm, 3),
+        clock_skew_ppm=round(clock.skew_ppm, 3) + 0.0,
     )
 
 

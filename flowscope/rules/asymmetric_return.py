@@ -27,8 +27,8 @@ Example
     $ cd captures/asymmetric-return
     $ flowscope analyze . --topology topology.toml --select asymmetric-return
     F1  ERROR  node3 rejects the answers to its calls of 172.21.219.209:88  [asymmetric-return, confirmed]
-        17 of 24 calls of node3 to 172.21.219.209:88 were answered by node2, node1 itself, from an address that
-        node3 had not called. node3 reset each of these answers, and the calls timed out.
+        17 of 24 calls of node3 to 172.21.219.209:88 were answered by node2 and node1 themselves, from an
+        address that node3 had not called. node3 reset each of these answers, and the calls timed out.
 
 References
     Azure Load Balancer troubleshooting (2020-01-28): a member accesses its own internal frontend.
@@ -102,7 +102,8 @@ def _finding(window: Window, calls: pl.DataFrame, caller: int, frontend: int, po
     own_port = next((member[1] for member in sorted(window.members) if member[0] == caller), None)
     name, where = window.called(caller), window.endpoint(frontend, port)
     members = [int(number) for number in calls["member"].unique().sort()]
-    answered = ", ".join(window.called(number) for number in members)
+    answered = " and ".join(window.called(number) for number in members)
+    answered += " itself" if len(members) == 1 else " themselves"
     host = window.address(caller)
     watched = [window.address(number) for number in (frontend, *members)]
     return Finding(
@@ -111,8 +112,8 @@ def _finding(window: Window, calls: pl.DataFrame, caller: int, frontend: int, po
         verdict=Verdict.CONFIRMED if confirmed else Verdict.LIKELY,
         title=f"{name} rejects the answers to its calls of {where}",
         summary=(
-            f"{failed:,} of {made:,} calls of {name} to {where} were answered by {answered} itself, from an address "
-            f"that {name} had not called. {name} reset each of these answers, and the calls timed out."
+            f"{failed:,} of {made:,} calls of {name} to {where} were answered by {answered}, from an address that "
+            f"{name} had not called. {name} reset each of these answers, and the calls timed out."
         ),
         subject={
             **({"member": window.endpoint(caller, own_port)} if own_port is not None else {"client": host}),

@@ -116,7 +116,7 @@ def _finding(window: Window, point: int, rows: pl.DataFrame) -> Finding | None:
             f"{flows:,} flow{'s' * (flows != 1)} at {name} ha{'s' if flows == 1 else 've'} {gaps:,} holes "
             f"({missing:,} bytes, {missing / max(total, 1):.2%} of what it should hold) that the receivers "
             f"acknowledged: the packets were there and are not in the capture."
-            + (f" Other points saw the missing bytes of {elsewhere:,}." if elsewhere else "")
+            + (f" Other points saw the missing bytes of {elsewhere:,} of these flows." if elsewhere else "")
         ),
         subject={"point": name},
         count=flows,

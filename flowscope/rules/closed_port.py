@@ -44,7 +44,7 @@ from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
-#: Closed ports of one host that one client met, from which on it looks like a scan.
+#: Closed ports of one host that one client met, or hosts that refused it, from which on it looks like a scan.
 _SCAN_PORTS = 10
 
 
@@ -63,8 +63,19 @@ def judge(window: Window) -> Iterator[Finding]:
     for (end,), paths in scans.group_by("end", maintain_order=True):
         yield _scan(window, int(str(end)), paths)
     rest = refused.join(scanned, ["client", "end"], how="anti")
+    searching = _searching(window, rest)
+    for (client,), paths in searching.group_by("client", maintain_order=True):
+        yield _search(window, int(str(client)), paths)
+    rest = rest.join(searching.select("path"), "path", how="anti", maintain_order="left")
     for (end, port), paths in rest.group_by("end", "end_port", maintain_order=True):
         yield _refusal(window, int(str(end)), int(str(port)), paths)
+
+
+def _searching(window: Window, refused: pl.DataFrame) -> pl.DataFrame:
+    """Refusals of clients that met them at many hosts, none of which belongs to a balancer."""
+    own = [*window.member_addresses, *window.frontend_addresses]
+    strange = refused.filter(pl.col("frontend").is_null(), ~pl.col("end").is_in(own))
+    return strange.filter(pl.col("end").n_unique().over("client") >= _SCAN_PORTS)
 
 
 def _called(paths: pl.DataFrame, window: Window) -> pl.DataFrame:
@@ -108,11 +119,15 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     if where == "member" and contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "
     summary += {
-        "member": "Nothing listens on the member's data port.",
+        "member": "Nothing listens on the member's data port."
+        if not accepted
+        else "Nothing listened on the member's data port at these times.",
         "frontend": "One of its members refused them, but which one was not captured."
         if served
         else "The balancer's address answers, but it has no rule for this port.",
-        "host": "Nothing listens there; no balancer was seen on the way.",
+        "host": f"{accepted:,} others were accepted: several servers may stand behind this address."
+        if accepted
+        else "Nothing listens there; no balancer was seen on the way.",
     }[where]
     return Finding(
         rule="closed-port",
@@ -129,7 +144,9 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         names=window.names([end]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
-        cause="No process listens on this address and port (or it listens on 127.0.0.1 only).",
+        cause="The service was away for a time, its queue was full, or one of several servers at the address refuses."
+        if accepted
+        else "No process listens on this address and port (or it listens on 127.0.0.1 only).",
         remedy=(
             f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or `netstat -an`.",
             "Let the health probe ask the port and the service that clients use, so that a member that "
@@ -165,6 +182,33 @@ def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
         remedy=("If a service should answer on one of these ports, check that it listens: `ss -ltn`.",),
         caveats=("Closed ports that a scan meets are no fault.",),
         next_capture=f"tcpdump -ni any -s 0 -w host.pcap 'host {host} and tcp'  (on {host})",
+        references=("RFC 9293, section 3.5.2",),
+    )
+
+
+def _search(window: Window, client: int, paths: pl.DataFrame) -> Finding:
+    proof = prove(window, paths, ("syn", "rst"), _note)
+    host, hosts = window.address(client), paths["end"].n_unique()
+    return Finding(
+        rule="closed-port",
+        severity=SEVERITY,
+        verdict=Verdict.UNDECIDED,
+        title=f"{window.called(client)} was refused by {hosts:,} hosts",
+        summary=f"{len(paths):,} connections of {host} to {hosts:,} different hosts were refused, and no balancer was "
+        "seen on the way. A client that looks for peers, or scans, meets closed ports by design.",
+        subject={"host": host},
+        count=len(paths),
+        evidence=proof.evidence,
+        flows=proof.flows,
+        paths=tuple(paths["path"]),
+        facts={"where": "host"},
+        names=window.names([client]),
+        filter=proof.filter,
+        filter_complete=proof.filter_complete,
+        cause="A scan, or a client that tries a list of peers of which many are gone.",
+        remedy=("If these hosts should answer, check that their service listens: `ss -ltn`.",),
+        caveats=("Closed ports that a scan or a peer-to-peer client meets are no fault.",),
+        next_capture=f"tcpdump -ni any -s 0 -w client.pcap 'host {host} and tcp'  (on {host})",
         references=("RFC 9293, section 3.5.2",),
     )
 

@@ -135,6 +135,7 @@ def _finding(window: Window, point: int, halves: pl.DataFrame, whole: pl.DataFra
     proof = prove(window, paths, ("syn", "syn-ack", "data", "fin"), lambda event: _note(window, event, point))
     name, way = window.point_name(point), "answers" if answers else "packets of one side"
     hosts = sorted({window.address(int(number)) for number in halves["dst"].unique()})[:4]
+    seen = "all" if other == halves.height else f"{other:,}"
     return Finding(
         rule="half-flow",
         severity=SEVERITY,
@@ -144,7 +145,7 @@ def _finding(window: Window, point: int, halves: pl.DataFrame, whole: pl.DataFra
             f"The {way} of {halves.height:,} connections do not pass {name}, although they exist: the other side "
             f"acknowledges them."
             + (f" {whole.height:,} connections to the same service were seen there both ways." if whole.height else "")
-            + (f" Other points saw the missing direction of {other:,}." if other else "")
+            + (f" Other points saw the missing direction of {seen} of them." if other else "")
         ),
         subject={"point": name},
         count=halves.height,

@@ -163,8 +163,8 @@ def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: i
         ),
         remedy=(
             "Let ICMP type 3 code 4 (IPv6: type 2) pass every firewall on the way and on the sender.",
-            f"Or clamp the MSS at the narrow link (nftables: `tcp flags syn tcp option maxseg size set rt mtu`); "
-            f"segments of {largest or 536:,} bytes pass.",
+            "Or clamp the MSS at the narrow link (nftables: `tcp flags syn tcp option maxseg size set rt mtu`)"
+            + (f"; segments of {largest:,} bytes pass." if largest >= _LARGE_BYTES else "."),
             "Or lower the MTU of the sender's interface, or raise that of the tunnel's underlay.",
         ),
         caveats=tuple(caveats),

@@ -51,8 +51,8 @@ def documented(window: Window, pool: dict[str, Any]) -> list[str]:
 
 
 def top_members(window: Window, pool: dict[str, Any], most: int = 3) -> str:
-    """Who uses the ports, most first: ``vm1 20, vm2 12``."""
-    return ", ".join(f"{window.called(one['inside'])} {one['connections']:,}" for one in (pool["top"] or [])[:most])
+    """Who uses the ports, most first: ``vm1 (20), vm2 (12)``."""
+    return ", ".join(f"{window.called(one['inside'])} ({one['connections']:,})" for one in (pool["top"] or [])[:most])
 
 
 def sustainable(pool: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import FRONTEND, MEMBERS, call, findings, probe
+from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, call, findings, probe
 from tests.wire import MS, T0, Hop, Wire, accept, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -97,3 +97,22 @@ def test_two_members_are_two_findings(tmp_path: Path) -> None:
         refuse(wire, call(member, 40000 + member), isn=1000 * member)
     found = findings(wire, tmp_path, RULE)
     assert sorted(str(one.subject["member"]) for one in found) == [f"{host}:{port}" for host, port in MEMBERS]
+
+
+def test_doubts_a_client_that_is_refused_by_many_hosts(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(12):
+        peer = [Hop("x", ("192.0.2.66", 61000 + at), (f"192.0.2.{100 + at}", 6346), 50)]
+        refuse(wire, peer, T0 + at * MS, isn=at)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.subject, found.count) == (Verdict.UNDECIDED, {"host": "192.0.2.66"}, 12)
+
+
+def test_refusals_by_members_are_no_search(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(12):
+        member = (f"10.1.7.{at + 1}", 9443)
+        src = (CLIENTS[0], 40000 + at)
+        hops = [Hop("front", src, FRONTEND, 61, 100_000, 63), Hop("back", src, member, 60, 160_000, 64)]
+        refuse(wire, hops, T0 + at * 20 * MS, isn=70_000 * at + 3)
+    assert len(findings(wire, tmp_path, RULE, None)) == 12
