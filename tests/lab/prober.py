@@ -80,7 +80,10 @@ class Prober:
         await asyncio.sleep(delay)
         due = time.monotonic()
         while True:
-            if self.health[name].add(await self.once(address)):
+            good = await self.once(address)
+            if not good:
+                self.tell(event="failed", target=name)
+            if self.health[name].add(good):
                 self.tell(event="state", target=name, up=self.health[name].up)
                 self.apply()
             due += self.spec["interval"]

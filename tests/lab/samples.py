@@ -17,23 +17,25 @@ from tests.lab.run import play
 from tests.lab.world import missing, sweep
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
-# Folder and scenario are one; points that show nothing more than their neighbours are left out.
+# Folder and scenario are one; points that show nothing more than their neighbours are left out ("members": all these).
 SAMPLES = {
     "asymmetric-return": (),
     "capture-loss": ("lb_out",),
     "clock-offset": ("lb_out", "client"),
+    "closed-frontend": ("lb_out", "members"),
     "collision-two-frontends": ("lb_out",),
+    "hairpin-always": ("client", "lb_out"),
     "half-flow": ("client",),
     "idle-leak": ("client",),
     "idle-silent": ("lb_out",),
-    "mtu-blackhole-route": ("lb_out",),
+    "mtu-blackhole-route": ("lb_out", "members"),
     "path-loss": ("lb_out", "client"),
     "probe-blocked-before-member": ("lb_out", "client"),
-    "probes-all-down-closed": ("client",),
-    "proxy-http": ("client",),
+    "probes-all-down-closed": ("client", "members"),
+    "proxy-http": ("client", "members"),
     "snat-early-reuse": ("internet",),
-    "snat-exhaustion": ("internet",),
-    "snat-pressure": ("internet",),
+    "snat-exhaustion": ("internet", "members"),
+    "snat-pressure": ("internet", "members"),
     "truncated-packets": ("lb_out", "client"),
     "uneven-pool": ("lb_out", "client"),
     "unresponsive-service": ("lb_out",),
@@ -42,25 +44,36 @@ SEED = 20
 LIMIT = 5_000_000
 
 
+def left_out(row: dict[str, str], without: tuple[str, ...]) -> bool:
+    """Whether a sample does without a point."""
+    return row["vantage"] in without or ("members" in without and row["node"] not in ("cli", "lb", "sw"))
+
+
 def make(name: str, without: tuple[str, ...], work: Path) -> str:
     """Play a scenario, keep its files as a sample; returns the sample's row for the table."""
     outcome = play(name, SEED, work)
     if not outcome.good:
         raise SystemExit(f"{name}: {outcome.error or outcome.wrong}")
     told = compare.truth(work / name)
+    spare = {row["vantage"] for row in told["captures"] if left_out(row, without)}
     for row in told["captures"]:
-        if row["vantage"] in without:
+        if row["vantage"] in spare:
             (work / name / row["file"]).unlink()
     folder = CAPTURES / name
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(work / name, folder)
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
-    points = ", ".join(row["vantage"] for row in told["captures"] if row["vantage"] not in without)
+    points = ", ".join(row["vantage"] for row in told["captures"] if row["vantage"] not in spare)
     found = (
         "; ".join(dict.fromkeys(f"{item['rule']} {item['subject']}" for item in told["expected_findings"])) or "none"
     )
-    return f"| `{name}` | {told['description']} | {points} | {found.replace(' *', '')} |"
+    return f"| `{name}` | {told['description']} | {points} | {found.replace(' *', '')} | `{pin(folder)}` |"
+
+
+def pin(folder: Path) -> str:
+    """The SHA-256 of a sample's SHA256SUMS, and so of all its files."""
+    return hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()
 
 
 def enter(readme: str, rows: dict[str, str]) -> str:

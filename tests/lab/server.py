@@ -21,6 +21,7 @@ class Server:
         self.t0: float | None = None
         self.listeners = spec["listen"]
         self.tasks: set[asyncio.Task[None]] = set()
+        self.probed = 0
 
     def state(self, listener: dict[str, Any]) -> str:
         """What the script says now; its time begins when the clock file appears."""
@@ -101,6 +102,10 @@ class Server:
             await reader.readexactly(int(headers["content-length"]))
         entry["requests"].append({"t": time.time(), "id": headers.get("x-call"), "for": headers.get("x-forwarded-for")})
         state = self.state(listener)
+        if probes := line.split()[1] == "/healthz" and listener.get("probes"):
+            # Told by their number: what was answered does not hang on when a probe came.
+            state = probes[min(self.probed, len(probes) - 1)]
+            self.probed += 1
         status, wait = "200", float(words.get("wait", 0))
         if state == "hang":
             await asyncio.sleep(3600)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from tests.lab.samples import SAMPLES, enter
+import json
+import re
+
+from flowscope.rules import RULES
+from tests.lab.samples import CAPTURES, SAMPLES, enter, left_out, pin
 from tests.lab.scenarios.index import load
 
 PAGE = "# Captures\n\n| folder | what |\n|---|---|\n| `a` | previous |\n| `b` | other |\n\nLineage.\n"
@@ -16,3 +20,19 @@ def test_a_row_replaces_the_old_one() -> None:
 
 def test_a_new_row_ends_the_table() -> None:
     assert enter(PAGE, {"c": "| `c` | new |"}) == PAGE.replace("other |\n", "other |\n| `c` | new |\n")
+
+
+def test_members_are_left_out_together() -> None:
+    assert left_out({"vantage": "vm1", "node": "vm1"}, ("members",))
+    assert not left_out({"vantage": "lb_in", "node": "lb"}, ("client", "members"))
+
+
+def test_every_row_pins_its_folder() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` .* \| `(\w{64})` \|$", (CAPTURES / "README.md").read_text(), re.MULTILINE)
+    assert dict(rows) == {path.name: pin(path) for path in CAPTURES.iterdir() if path.is_dir()}
+
+
+def test_every_rule_has_a_sample() -> None:
+    truths = [json.loads(path.read_text()) for path in CAPTURES.glob("*/truth.json")]
+    shown = {item["rule"] for told in truths for item in told["expected_findings"]}
+    assert set(RULES) - shown <= {"nsg-deny"}, "nsg-deny needs a file of rules beside a capture"

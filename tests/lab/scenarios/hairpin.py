@@ -123,6 +123,39 @@ def hairpin_one_half(stage: Stage) -> None:
     stage.allow("frontend-unanswered")
 
 
+def all_half_seen(stage: Stage, see: Witness) -> None:
+    """One member's SYNs are never answered, another's always; no looped frame was captured."""
+    name = stage.extra["callers"][0]
+    own = next(member.address for member in stage.members if member.name == name)
+    see.that("each SYN is repeated and none answered", see.count(name, SYN) >= 2 * 15 and see.count(name, SYN_ACK) == 0)
+    see.that(
+        "the other host's calls work",
+        all((c["client_leg"]["src"] == own) != (c["verdict"] == "ok") for c in stage.connections),
+    )
+    see.that("no frame with the looped address", see.count(name, f"tcp.dstport=={stage.plan.data_port}") == 0)
+
+
+@scenario("hairpin-always-one-half", all_half_seen, world={"routed": True})
+def hairpin_always_one_half(stage: Stage) -> None:
+    """A pool of one whose member calls itself, captured without the looped half: nothing is certain."""
+    stage.drop_taps("client", "lb_out", "lb_in")
+    for member in stage.members:
+        stage.tap(member.name).only = f"host {stage.plan.ilb}"
+    names = callers(stage, 1)
+    alone = next(member for member in stage.members if member.name == names[0])
+    target = replace(stage.inner, members=(alone.address,))
+    stage.balance(target)
+    stage.serve_pool()
+    stage.start()
+    other = next(member for member in stage.members if member is not alone)
+    stage.call({m.name: [stage.to(target, m.address, count=15, gap=0.08)] for m in (alone, other)})
+    stage.stop()
+    expect(stage, names, intermittent=False)
+    for item in stage.expected:
+        item["optional"] = True
+    stage.allow("frontend-unanswered")
+
+
 def healed(stage: Stage, see: Witness) -> None:
     """Looped calls come back with the balancer's address, and work."""
     see.that("every call succeeded", see.verdicts("ok") == len(stage.connections) > 0)

@@ -60,16 +60,30 @@ def healthy_dnat(stage: Stage) -> None:
     stage.stop()
 
 
+def fully(stage: Stage) -> None:
+    """Translate both addresses, the source port out of a range."""
+    first = stage.rng.randrange(10000, 30000)
+    stage.extra["ports"] = ports = (first, first + 9999)
+    match = f"{stage.web.ip} daddr {stage.plan.inside} ct status dnat"
+    stage.balance(mode="dnat+snat", post=nat.snat(match, stage.plan.lb_in, ports, True))
+    stage.tables.snat(stage.plan.lb_in, ports, inside=False)
+
+
 @scenario("healthy-full-nat", port_changed)
 def healthy_full_nat(stage: Stage) -> None:
     """Destination and source translation: the legs share sequence numbers and bytes; one file holds both."""
-    first = stage.rng.randrange(10000, 30000)
-    stage.extra["ports"] = ports = (first, first + 9999)
-    stage.balance(
-        mode="dnat+snat", post=nat.snat(f"ip daddr {stage.plan.inside} ct status dnat", stage.plan.lb_in, ports, True)
-    )
-    stage.tables.snat(stage.plan.lb_in, ports, inside=False)
+    fully(stage)
     stage.taps.append(Tap("lb_any", "lb", "any", stage.taps[0].form))
+    stage.serve_pool()
+    stage.start()
+    stage.call({"cli": mixed(stage)})
+    stage.stop()
+
+
+@scenario("healthy-full-nat-ipv6", port_changed, family=6)
+def healthy_full_nat_ipv6(stage: Stage) -> None:
+    """The same with IPv6."""
+    fully(stage)
     stage.serve_pool()
     stage.start()
     stage.call({"cli": mixed(stage)})

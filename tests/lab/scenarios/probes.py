@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from tests.lab.check import RST, SYN, SYN_ACK, Witness
@@ -57,14 +58,12 @@ def answered(see: Witness, name: str, state: str) -> bool:
 def went_down(stage: Stage, see: Witness, served: bool = True) -> None:
     """Each scripted member was taken out, got no new flow meanwhile, and answered as scripted."""
     for name, script in stage.extra["probe_script"].items():
-        down = [e["t"] for e in events(stage, event="state", target=name, up=False)]
+        down = [e["t"] for e in events(stage, event="pool", note="normal") if name not in e["members"]]
         up = [e["t"] for e in events(stage, event="state", target=name, up=True)] or [float("inf")]
-        see.that(f"{name} went down", down)
+        see.that(f"{name} went down", events(stage, event="state", target=name, up=False))
+        called = f"{SYN} && tcp.dstport=={stage.plan.data_port} && ip.src!={stage.plan.prober}"
         if down and served:
-            new = [
-                float(row[0])
-                for row in see.rows(name, f"{SYN} && tcp.dstport=={stage.plan.data_port}", "frame.time_epoch")
-            ]
+            new = [float(row[0]) for row in see.rows(name, called, "frame.time_epoch")]
             see.that(
                 f"{name} got no new flow while it was down", not [t for t in new if down[0] + 0.1 < t < up[0] - 0.01]
             )
@@ -200,3 +199,51 @@ def probe_blocked_in_member(stage: Stage) -> None:
 def probe_blocked_before_member(stage: Stage) -> None:
     """The switch drops the prober's address towards one member."""
     blocked(stage, "upstream_of_vm")
+
+
+SAMPLES = {"sample_size": 4, "successful_samples": 2}
+
+
+def replayed(answers: list[tuple[float, bool]], size: int, need: int) -> list[tuple[float, bool]]:
+    """When a member goes down and up if it is up while at least ``need`` of its last ``size`` probes were good."""
+    last, up, changes = deque([True] * size, maxlen=size), True, []
+    for at, good in answers:
+        last.append(good)
+        if (sum(last) >= need) != up:
+            up = not up
+            changes.append((at, up))
+    return changes
+
+
+def by_samples(stage: Stage, see: Witness) -> None:
+    """Out below so many good probes of the last ones, and in again with them: tshark's count against the prober's."""
+    served_throughout(stage, see)
+    for name in stage.extra["probe_script"]:
+        sent = f"tcp.srcport=={stage.plan.probe_port} && ip.dst=={stage.plan.prober}"
+        rows = see.rows(name, f'{sent} && tcp.payload contains "HTTP/1.1 "', "frame.time_epoch", "tcp.payload")
+        answers = [(float(at), bytes.fromhex(data)[9:12] == b"200") for at, data in rows]
+        told = [(event["t"], event["up"]) for event in events(stage, event="state", target=name)]
+        real = replayed(answers, SAMPLES["sample_size"], SAMPLES["successful_samples"])
+        see.that(f"{name}: its answers make it go out and in", [up for _, up in real] == [False, True])
+        see.that(f"{name}: the prober thought the same", [up for _, up in told] == [False, True])
+        see.that(f"{name}: at those times", all(0 <= b - a < 1 for (a, _), (b, _) in zip(real, told, strict=False)))
+        bad = [number for number, (_, good) in enumerate(answers) if not good]
+        see.that(f"{name}: one bad answer changed nothing", answers[bad[0] + 1][1] and answers[bad[0]][0] < real[0][0])
+    see.that("probes and clients use one port", stage.plan.probe_port == stage.plan.data_port)
+
+
+@scenario("probes-front-door", by_samples, order=1)
+def probes_front_door(stage: Stage) -> None:
+    """Front Door's policy, probes on the clients' own port: out below two good of the last four, in again with two."""
+    stage.plan.probe_port = stage.plan.data_port
+    victim = stage.rng.choice(stage.members)
+    # The first bad answer is alone: three of four are good.
+    script = ["503" if n == 3 or 8 <= n < 14 else "200" for n in range(40)]
+    stage.extra["probe_script"] = {victim.name: [(0, "200"), (0, "503")]}
+    stage.balance()
+    stage.serve_pool({victim.name: {"probes": script}}, health=None)
+    stage.start()
+    stage.probe("front-door", 0.35, timeout=1, **SAMPLES)
+    stage.call({"cli": [stage.to(stage.web, count=int(8 / GAP_S), gap=GAP_S)]})
+    stage.stop()
+    failing(stage, victim, "status", status=503)
