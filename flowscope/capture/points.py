@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -69,6 +69,10 @@ class Point:
     clock_skew_ppm: float = 0.0
     index: int = 0
     """Index of the interface in the file where it was first seen."""
+    until_ns: int | None = None
+    """Until when it was captured, on its own clock, when the file states an end after the last frame."""
+    dropped: int = 0
+    """Frames that were lost there, as the files say."""
     origin: Origin | None = None
     """The capture and interface that its frames were taken from, when the file is a part of another."""
 
@@ -131,10 +135,17 @@ def name_points(
                 node=hint.node if hint else None,
                 link_type=row["link_type"],
                 index=row["interface"],
+                until_ns=_stated_end(row),
+                dropped=row.get("dropped") or 0,
                 origin=origin,
             )
         )
     return found
+
+
+def _stated_end(row: dict[str, Any]) -> int | None:
+    until_ns, last_ns = row.get("until_ns"), row.get("last_ns")
+    return until_ns if until_ns is not None and last_ns is not None and until_ns > last_ns else None
 
 
 def _option(files: Iterable[str], named: Sequence[tuple[str, str]]) -> str | None:

@@ -46,7 +46,7 @@ class Choice:
     flows: dict[int, str] = field(default_factory=dict)
     """Flow number, and why its frames are there."""
     cited: dict[tuple[int, int], list[str]] = field(default_factory=dict)
-    """Capture and frame number, and what the frame shows."""
+    """Capture and frame number of single frames, and what each shows."""
     begins: set[int] = field(default_factory=set)
     """Of the flows, those of which only the first frames are wanted, and how they end."""
     frames: int = 0
@@ -94,7 +94,7 @@ class Chooser:
 
     def finding(self, finding: Finding) -> Choice:
         """What proves a finding."""
-        choice = cited(finding)
+        choice = self._bounds(cited(finding))
         own = self._own_paths(finding)
         label = "a connection that this finding explains"
         hosts = self._subject_hosts(finding)
@@ -117,6 +117,15 @@ class Chooser:
                 choice.take(self._of_path(path), f"contrast: other traffic of {whose}", limit)
         for path in left:
             choice.take(self._of_path(path), label, MOST_FRAMES)
+        return choice
+
+    def _bounds(self, choice: Choice) -> Choice:
+        """Adds the first and the last frame of each capture, whatever they are: a point that saw nothing else ran."""
+        for one in self._analysis.captures:
+            for number, which in ((1, "first"), (one.frames, "last")):
+                if one.frames:
+                    choice.cited.setdefault((one.id, number), [f"contrast: the {which} frame that was captured there"])
+        choice.frames = len(choice.cited)
         return choice
 
     def _cost(self, paths: Iterable[int]) -> int:

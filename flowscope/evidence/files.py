@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Told = Callable[[str], None]
 
+#: The core takes so much off the end that a file states: frames of the last moment may not have been delivered.
+_UNDELIVERED_NS = 1_000_000_000
+
 #: Evidence files that are written at the same time.
 _AT_ONCE = 100
 
@@ -51,6 +54,8 @@ class EvidenceFile:
     ) -> None:
         self._told = told
         self._of_flow: Counter[int] = Counter()
+        self._numbers: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self._analysis, self._choice, self._label = analysis, choice, label
         self._points = {point.number: point for point in analysis.points}
         self._paths = {capture.id: capture.path for capture in analysis.captures}
@@ -68,11 +73,21 @@ class EvidenceFile:
             own = [self._comment(text, frame) for text in notes or whys[:1]]
         point = self._points[frame.point]
         interface = self._writer.interface(frame.point, point.link_type, safe_unicode(point.name), self._origin(point))
+        self._numbers[frame.point] = interface
+        self._ends[frame.point] = max(frame.time_ns, self._ends.get(frame.point, frame.time_ns))
         self._writer.packet(interface, frame.time_ns, frame.wire_length, frame.data, [*own, *comments])
         self.frames += 1
         if self._told is not None:
             place = f"Frame {frame.number} of {self._paths[frame.capture]}, point {point.name}"
             self._told(": ".join([place, *own, *comments]))
+
+    def close(self) -> None:
+        """Writes what the captures themselves said of their end and of frames they lost."""
+        for number in self._numbers:
+            point = self._points[number]
+            if point.until_ns is not None or point.dropped:
+                end_ns = self._ends[number] if point.until_ns is None else point.until_ns + _UNDELIVERED_NS
+                self._writer.statistics(self._numbers[number], end_ns, point.dropped or None)
 
     def _why(self, flow: int) -> str | None:
         """Why a frame of this flow belongs here; None when it does not, or no more of them do."""
@@ -133,6 +148,8 @@ def write_findings(analysis: Analysis, outs: Mapping[str, BinaryIO], told: Told 
                 concerned |= dict.fromkeys(by_flow.get(flow, ()))
             for id in concerned:
                 files[id].offer(frame)
+        for file in files.values():
+            file.close()
         counts |= {id: file.frames for id, file in files.items()}
     return counts
 
@@ -142,6 +159,7 @@ def write_choice(analysis: Analysis, out: BinaryIO, title: str, choice: Choice, 
     file = EvidenceFile(analysis, out, title, choice, told=told)
     for frame in read_frames(analysis, Wanted(set(choice.flows), set(choice.cited))):
         file.offer(frame)
+    file.close()
     return file.frames
 
 
@@ -151,6 +169,7 @@ def write_everything(analysis: Analysis, out: BinaryIO, told: Told | None = None
     comments = finding_comments(analysis)
     for frame in read_frames(analysis, Wanted(everything=True)):
         file.offer(frame, comments.get((frame.capture, frame.number), ()))
+    file.close()
     return file.frames
 
 

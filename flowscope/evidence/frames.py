@@ -121,6 +121,9 @@ def _read(
     places: list[Point | None] = []
     flow_numbers, flow_points = flows["flow"].to_list(), flows["point"].to_list()
     listed = set(numbers)
+    settings = analysis.settings
+    first_ns = -_ALL if settings.from_ns is None else settings.from_ns
+    last_ns = _ALL if settings.to_ns is None else settings.to_ns
     only = None if capture.only is None else frozenset(capture.only)
     path = unchanged(capture)
     for rows in _fed(selection, path, _start(capture, flows, numbers, wanted)):
@@ -129,7 +132,7 @@ def _read(
         ]
         for number, time_ns, wire_length, interface, stretches, data in rows:
             place = places[interface]
-            if place is None or (only is not None and number not in only):
+            if place is None or (only is not None and number not in only) or not first_ns <= time_ns <= last_ns:
                 continue
             # The tuple may be seen at several points of the file; the flow is at one.
             own = tuple(flow_numbers[at] for at in stretches if flow_points[at] == place.number)

@@ -9,10 +9,11 @@ import struct
 from collections.abc import Hashable, Sequence
 from typing import BinaryIO
 
-_SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
+_SECTION, _INTERFACE, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 5, 6
 _COMMENT, _END = 1, 0
 _SHB_USERAPPL = 4
 _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 2, 3, 9
+_ISB_ENDTIME, _ISB_IFDROP = 3, 5
 _NANOSECONDS = b"\x09"
 #: An option's length has 16 bits, and its value is padded to 32.
 _LONGEST_OPTION = 0xFFFC
@@ -50,6 +51,14 @@ class PcapngWriter:
         ticks = time_ns & 0xFFFFFFFFFFFFFFFF
         head = struct.pack("<IIIII", interface, ticks >> 32, ticks & 0xFFFFFFFF, len(data), wire_length)
         self._block(_PACKET, head + _padded(data) + _options([(_COMMENT, _text(one)) for one in comments]))
+
+    def statistics(self, interface: int, end_ns: int, dropped: int | None) -> None:
+        """Says when capturing ended at an interface, and how many frames were lost there when that is known."""
+        high, low = (end_ns >> 32) & 0xFFFFFFFF, end_ns & 0xFFFFFFFF
+        options = [(_ISB_ENDTIME, struct.pack("<II", high, low))]
+        if dropped is not None:
+            options.append((_ISB_IFDROP, struct.pack("<Q", dropped)))
+        self._block(_STATISTICS, struct.pack("<III", interface, high, low) + _options(options))
 
     def _block(self, kind: int, body: bytes) -> None:
         length = len(body) + 12

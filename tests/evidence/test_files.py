@@ -13,9 +13,11 @@ import pytest
 from flowscope.analysis import analyze
 from flowscope.evidence.choice import Chooser
 from flowscope.evidence.files import write_choice, write_everything
+from flowscope.evidence.pcapng import PcapngWriter
 from flowscope.settings import Settings
 from tests.capture_bytes import handshake, pcap, pcapng, segment
 from tests.evidence.captures import CAPTURES, FOLDERS, evidence, files
+from tests.traffic import T0
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -25,7 +27,6 @@ PLACE = re.compile(r"\(frame (\d+) of (.+?)\)")
 def fields(tshark: str, path: Path, *names: str) -> list[list[str]]:
     """Fields of every frame, as tshark reads them."""
     chosen = [part for name in names for part in ("-e", name)]
-    # The frame's bytes are the data of a made-up protocol, so that tshark shows them all.
     command = [tshark, "-r", str(path), "-T", "fields", "-E", "separator=/t", *chosen]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [line.split("\t") for line in out.splitlines()]
@@ -139,3 +140,32 @@ def test_what_is_written_holds_the_flows_it_is_about(tmp_path: Path) -> None:
     again = analyze([path], topology=topology)
     assert again.paths["legs"].list.len().to_list() == [len(longest["legs"])]
     assert again.paths["outcome"].to_list() == [longest["outcome"]]
+
+
+def test_how_long_and_how_well_a_point_was_captured_is_kept(tmp_path: Path) -> None:
+    """The end and the losses that a pcapng states are true of the part that is evidence as well."""
+    path = tmp_path / "vm1.pcapng"
+    with open(path, "wb") as out:
+        writer = PcapngWriter(out, "test")
+        number = writer.interface(0, 1, "eth0", None)
+        for at, frame in enumerate(handshake()):
+            writer.packet(number, T0 + at, len(frame), frame)
+        writer.statistics(number, T0 + 9_000_000_000, 7)
+    analysis = analyze([path])
+    copy = tmp_path / "copy.pcapng"
+    with open(copy, "wb") as out:
+        write_choice(analysis, out, "flow 0", Chooser(analysis).flow(0))
+    told = subprocess.run(["capinfos", str(copy)], capture_output=True, text=True, check=True).stdout
+    assert "Number of stat entries = 1" in told
+    again = analyze([copy]).points[0]
+    assert (again.until_ns, again.dropped) == (T0 + 8_000_000_000, 7)
+    assert (again.until_ns, again.dropped) == (analysis.points[0].until_ns, analysis.points[0].dropped)
+
+
+def test_the_first_and_the_last_frame_of_each_capture_show_that_it_ran(tshark: str) -> None:
+    analysis, _, written = evidence(CAPTURES / "blocked-in-member")
+    for path in written.values():
+        comments = [comment for (comment,) in fields(tshark, path, "frame.comment")]
+        for capture in analysis.captures:
+            for number in (1, capture.frames):
+                assert any(f"(frame {number} of {capture.path})" in comment for comment in comments)
