@@ -13,6 +13,7 @@ import polars as pl
 
 from flowscope.graph.grouping import group_many
 from flowscope.graph.hops import hops
+from flowscope.nat.outcomes import failed
 from flowscope.report.safe_text import safe_line
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PathGraph: TypeAlias = nx.MultiDiGraph
 """What :func:`path_graph` makes; modules that may not import networkx name it so."""
-
-_FINE = ("established", "unknown")
 
 
 def path_graph(analysis: Analysis) -> nx.MultiDiGraph:
@@ -92,7 +91,7 @@ def _edges(found: pl.DataFrame, analysis: Analysis) -> pl.DataFrame:
     )
     totals = found.group_by(ends, maintain_order=True).agg(
         pl.col("path").n_unique().alias("paths"),
-        (~pl.col("outcome").is_in(_FINE)).sum().alias("failed"),
+        failed(analysis.findings).sum().alias("failed"),
         pl.col("packets", "bytes").sum(),
         pl.col("translation").unique(maintain_order=True).str.join(", "),
         pl.col("path").unique(maintain_order=True).alias("path_ids"),

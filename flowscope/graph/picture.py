@@ -99,13 +99,22 @@ def _around(graph: nx.MultiDiGraph, spots: dict[str, Spot]) -> dict[str, float]:
     for source, target, key in graph.edges(keys=True):
         begin, end = spots[outgoing(graph, source)], spots[target]
         middle = (begin.y + end.y) / 2
-        between = [spot.y for spot in spots.values() if begin.column < spot.column < end.column]
-        if not any(y - HEIGHT < middle < y + HEIGHT for y in between):
+        between = [spot for spot in spots.values() if begin.column < spot.column < end.column]
+        if not any(_meets(begin, end, spot) for spot in between):
             continue
-        over = middle - min(between) <= max(between) - middle
+        heights = [spot.y for spot in between]
+        over = middle - min(heights) <= max(heights) - middle
         nth = taken[begin.column, over] = taken.get((begin.column, over), -1) + 1
-        found[key] = min(between) - 24 - 22 * nth if over else max(between) + HEIGHT + 24 + 22 * nth
+        found[key] = min(heights) - 24 - 22 * nth if over else max(heights) + HEIGHT + 24 + 22 * nth
     return found
+
+
+def _meets(begin: Spot, end: Spot, spot: Spot) -> bool:
+    """True when the plain curve between two nodes would touch a third one."""
+    reach = (end.x - begin.x - WIDTH) * 0.45
+    curve = ((begin.x + WIDTH, begin.y), (begin.x + WIDTH + reach, begin.y), (end.x - reach, end.y), (end.x, end.y))
+    spots = (_along(curve, at / 24) for at in range(25))
+    return any(spot.x - 6 < x < spot.x + WIDTH + 6 and abs(y - spot.y) < HEIGHT / 2 + 8 for x, y in spots)
 
 
 def _edge(

@@ -8,6 +8,7 @@ import polars as pl
 
 from flowscope import __version__
 from flowscope.findings import Severity, Verdict
+from flowscope.nat.outcomes import FAILED
 from flowscope.report.finding_text import FindingBlocks, capture_names
 from flowscope.report.layout import columns, counted, labelled, paragraph, shortened
 from flowscope.report.look import Look
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _CAPTURES_SHOWN = 12
 _ISSUES_SHOWN = 8
-_FAILED = ("refused", "rejected", "half-open", "unanswered")
 
 
 def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
@@ -117,7 +117,7 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
     elif len(decided) < len(analysis.findings):
         lines.append("Nothing was proven to be wrong, but not everything could be judged.")
     elif analysis.paths.height:
-        failed = analysis.paths.filter(pl.col("outcome").is_in(_FAILED)).height
+        failed = analysis.paths.filter(pl.col("outcome").is_in(FAILED)).height
         if failed:
             lines.append(f"No rule says why {counted(failed, 'path')} failed; `flowscope paths` lists them.")
         else:

@@ -27,8 +27,8 @@ def test_client_frontend_member() -> None:
     assert edges(graph) == [("10.0.0.9", "10.0.0.100:80", "leg"), ("10.0.0.100:80", "10.0.0.4:8080", "leg")]
     facts = graph.get_edge_data("n0", "n1", "e0")
     assert facts == {
-        "kind": "leg", "paths": 1, "failed": 0, "packets": 9, "bytes": 900, "outcomes": "established 1",
-        "findings": "F1", "translation": "", "label": "1 path (F1)", "path_ids": (0,),
+        "kind": "leg", "paths": 1, "failed": 1, "packets": 9, "bytes": 900, "outcomes": "established 1",
+        "findings": "F1", "translation": "", "label": "1 path, 1 failed (F1)", "path_ids": (0,),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowscope.report.html.summary import FINE
+from flowscope.nat.outcomes import failed
 from flowscope.report.safe_text import safe_line
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def rows(view: View, paths: pl.DataFrame) -> dict[str, Any]:
     flows = analysis.flows.filter(pl.col("flow").is_in(numbers.implode())).head(MOST_FLOWS)
     used = {number for role in _ROLES for number in paths[role].drop_nulls().unique()}
     addresses = sorted(used | set(legs["src"].unique()) | set(legs["dst"].unique()))
+    bad = failed(analysis.findings)
     columns = _Columns({number: at for at, number in enumerate(addresses)}, base)
     return {
         "base_ns": str(base),
@@ -45,10 +46,11 @@ def rows(view: View, paths: pl.DataFrame) -> dict[str, Any]:
         "points": {str(number): safe_line(name) for number, name in view.points.items()},
         "captures": {str(number): name for number, name in view.captures.items()},
         "protocols": PROTOCOLS,
-        "fine": list(FINE),
         "paths": {
             "count": paths.height,
-            **_short(_paths(paths, legs, columns)),
+            **_short(
+                {**_paths(paths, legs, columns), "failed": paths.select(bad.cast(pl.UInt8)).to_series().to_list()}
+            ),
             "findings": _blamed(view, paths),
         },
         "legs": {"count": legs.height, **_short(_legs(legs, flows, columns))},

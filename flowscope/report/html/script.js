@@ -195,7 +195,7 @@ function rowTables() {
     title: { client: "Client", frontend: "Frontend", snat: "SNAT", backend: "Reached" }[role],
     text: (row) => named(table[role][row], table[`${role}_port`][row]), class: "endpoint",
   });
-  const failed = (row) => !data.fine.includes(word(paths.outcome[row]));
+  const failed = (row) => paths.failed[row] === 1;
   const sure = (row) => {
     const method = word(paths.method[row]);
     return method === "single" ? "" : `${method} ${paths.confidence[row]} %${paths.ambiguous[row] ? ", ambiguous" : ""}`;

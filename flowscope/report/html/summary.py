@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 OUTCOMES = (
     "established", "idle-closed", "unknown", "reset", "half-open", "refused", "rejected", "unanswered",
 )  # fmt: skip
-FINE = ("established", "unknown")
-"""Outcomes that are no failure, as far as anybody can tell."""
-
 MARKS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
 """Severities by shape, for readers who do not see their colours."""
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.nat.outcomes import failed
 from flowscope.report.html.page import section as part
 from flowscope.report.html.quality import table
 from flowscope.report.html.rows import PROTOCOLS, rows
-from flowscope.report.html.summary import FINE
 from flowscope.report.markup import Child, Element, data, element
 
 if TYPE_CHECKING:
+    from flowscope.findings import Finding
     from flowscope.report.html.view import View
 
 MOST_PATHS = 10_000
@@ -26,7 +27,7 @@ def section(view: View) -> Element | None:
     paths = view.analysis.paths
     if not paths.height:
         return None
-    listed = _listed(paths)
+    listed = _listed(paths, view.analysis.findings)
     cut = paths.height - listed.height
     return part(
         "paths",
@@ -47,23 +48,22 @@ def section(view: View) -> Element | None:
     )  # fmt: skip
 
 
-def _listed(paths: pl.DataFrame) -> pl.DataFrame:
+def _listed(paths: pl.DataFrame, findings: list[Finding]) -> pl.DataFrame:
     if paths.height <= MOST_PATHS:
         return paths
-    failed = ~pl.col("outcome").is_in(FINE)
-    return paths.sort(failed, "path", descending=[True, False]).head(MOST_PATHS).sort("path")
+    return paths.sort(failed(findings), "path", descending=[True, False]).head(MOST_PATHS).sort("path")
 
 
 def _routes(view: View) -> Element:
     paths = view.analysis.paths
-    failed = ~pl.col("outcome").is_in(FINE)
+    bad = failed(view.analysis.findings)
     grouped = (
         paths.group_by(_ROUTE, maintain_order=True)
         .agg(
             pl.len().alias("paths"),
             pl.col("client").n_unique().alias("clients"),
-            failed.sum().alias("failed"),
-            pl.col("outcome").filter(failed).alias("outcomes"),
+            bad.sum().alias("failed"),
+            pl.col("outcome").filter(bad).alias("outcomes"),
         )
         .sort("failed", "paths", descending=True, maintain_order=True)
     )
