@@ -22,7 +22,7 @@ Examples:
   flowscope live growing.pcap
   flowscope live -i eth0 -w ring.pcapng -b filesize:100000 -b files:10""",
 )
-@reads_captures(["text", "json", "jsonl"], without=["captures"])
+@reads_captures(["text", "json", "jsonl"], without=["captures", "display_filter"])
 @click.argument("sources", nargs=-1, metavar="[CAPTURE]...")
 @click.option("-i", "--interface", "interfaces", multiple=True, metavar="IFACE", help="Capture here; may be repeated.")
 @click.option("-f", "capture_filter", metavar="FILTER", help="Capture filter (BPF), as for tcpdump.")

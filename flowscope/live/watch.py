@@ -36,6 +36,8 @@ _HELD_BACK_NS = SECOND
 _TURN_S = 0.4
 #: A window that is never read up to is judged all the same after this long.
 _IMPATIENT_S = 4.0
+#: A look that takes longer makes findings late: the window shrinks.
+_LATE_S = 0.8
 _NOT_FOR_THE_REPORT = ("pipe-ended", "file-gone")
 
 
@@ -117,6 +119,7 @@ class Watch:
         """How many were."""
         self._failed: set[str] = set()
         self._flows_seen = 0
+        self._fitting = self.limits.flows
 
     # The run ------------------------------------------------------------------------------------------------
 
@@ -230,8 +233,13 @@ class Watch:
                     )
                 )
         self._judged_at = time.monotonic()
-        # At most half of the time is spent on judging.
-        self._wait_s = max(_HALF_A_SECOND, self._judged_at - began)
+        # At most half of the time is spent on judging, and a look must not take so long that findings come late.
+        cost_s = self._judged_at - began
+        self._wait_s = max(_HALF_A_SECOND, cost_s)
+        if cost_s > _LATE_S:
+            self._fitting = max(2 * self.limits.few, self._held.count * 3 // 4)
+        elif cost_s < _LATE_S / 2:
+            self._fitting = self._fitting * 5 // 4
 
     def _judge(self, turn: Turn, seen_ns: int | None) -> None:
         if not self._held.points.height:
@@ -248,7 +256,8 @@ class Watch:
 
     def _age(self, analysis: Analysis, numbers: pl.Series, turn: Turn) -> None:
         now_ns = int(self._held.points["last_ns"].max())  # type: ignore[arg-type]
-        gone = leaving(analysis, now_ns, self.limits)
+        self._fitting = min(self._fitting, self.limits.flows)
+        gone = leaving(analysis, now_ns, replace(self.limits, flows=self._fitting))
         if gone is None:
             return
         flows = numbers.gather(gone.flows).to_list()
@@ -261,8 +270,8 @@ class Watch:
         if gone.forced and "limit" not in self._failed:
             self._failed.add("limit")
             text = (
-                f"more than {self.limits.flows:,} flows at once: the oldest leave the window, their findings stay "
-                "(--max-flows sets the limit)"
+                f"more flows at once than can be judged in time ({self._fitting:,}): the oldest leave the window, their "
+                "findings stay (--max-flows sets the most)"
             )
             turn.notices.append(Notice("window-full", text, time.time_ns()))
 
