@@ -7,8 +7,11 @@ import sys
 
 def main() -> None:
     """Runs the command line and leaves with its exit code."""
-    from flowscope.cli import run
-
+    try:
+        from flowscope.cli import run
+    except KeyboardInterrupt:
+        # Ctrl-C before there is anything that could say so better.
+        sys.exit(130)
     sys.exit(run())
 
 

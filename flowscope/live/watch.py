@@ -270,8 +270,8 @@ class Watch:
         if gone.forced and "limit" not in self._failed:
             self._failed.add("limit")
             text = (
-                f"more flows at once than can be judged in time ({self._fitting:,}): the oldest leave the window, their "
-                "findings stay (--max-flows sets the most)"
+                f"more flows at once than can be judged in time ({self._fitting:,}): the oldest leave the window, "
+                "their findings stay (--max-flows sets the most)"
             )
             turn.notices.append(Notice("window-full", text, time.time_ns()))
 

@@ -19,6 +19,8 @@ from tests.lab.scenarios.index import load
 from tests.lab.stage import Stage
 from tests.lab.world import World
 
+#: A finding is due two seconds after its proof; a machine that also builds and tests is slower.
+PATIENCE_S = 8.0
 EXE = str(Path(sys.executable).with_name("flowscope"))
 
 
@@ -85,7 +87,8 @@ class Played(Stage):
     """A stage whose traffic is watched."""
 
     watchers: list[Watcher]
-    ended_at = 0.0
+    rule = ""
+    stopped_at = 0.0
 
     def start(self) -> None:
         """Begin to watch, then to capture."""
@@ -95,19 +98,26 @@ class Played(Stage):
 
     def stop(self) -> None:
         """The traffic has ended: end the captures, then the watchers."""
-        self.ended_at = time.time()
         super().stop()
+        deadline = time.time() + PATIENCE_S
+        while time.time() < deadline and not all(watcher.first(self.rule) for watcher in self.watchers):
+            time.sleep(0.1)
+        self.stopped_at = time.time()
         for watcher in self.watchers:
             watcher.stop()
 
 
-def play(name: str, folder: Path, at: Mapping[str, Sequence[str]], seed: int = 1) -> Played:
-    """Plays a scenario with watchers at nodes: interfaces by node; ``victim`` is the member that is at fault."""
+def play(name: str, folder: Path, at: Mapping[str, Sequence[str]], rule: str, seed: int = 1) -> Played:
+    """Plays a scenario with watchers at nodes: interfaces by node; ``victim`` is the member that is at fault.
+
+    The traffic ends; watching goes on until the rule has spoken everywhere, or for some seconds.
+    """
     scenario = load()[name]
     plan = Plan(seed * 100_000 + zlib.crc32(name.encode()) % 99_991, scenario.family)
     folder.mkdir()
     with World(plan, **scenario.world) as world:
         stage = Played(name, plan, world, folder, "us")
+        stage.rule = rule
         # The scenario draws its victim first; another generator in the same state draws the same.
         state = plan.rng.getstate()
         victim = plan.rng.choice(plan.members).name

@@ -18,7 +18,10 @@ import pytest
 
 from tests.live.wires import Wire, alive, ids, ip, missing, program, wire
 
-NOTICED_S = 5.0
+#: On a machine that has nothing else to do; a busy one is slower by its load.
+NOTICED_S = 5.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+pytestmark = pytest.mark.slow
 
 
 def link_down(one: Wire, folder: Path) -> None:
@@ -127,6 +130,9 @@ def interrupted_at_every_stage(one: Wire, folder: Path) -> None:
         time.sleep(delay)
         live.signal(signal.SIGINT)
         code = live.end()
+        if code == -signal.SIGINT and "flowscope/cli" not in live.said:
+            # The interpreter itself was still starting.
+            continue
         assert code in (0, 130), (delay, live.said)
         assert "Traceback" not in live.said and "internal error" not in live.said, (delay, live.said)
         if code == 0:

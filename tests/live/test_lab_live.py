@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ CASES = {
     "hairpin-always": ({"lb": ["in0"], "be1": ["eth0"]}, "hairpin-mismatch"),
 }
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory, core: None) -> Iterator[dict[str, Played]]:
@@ -27,7 +30,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, core: None) -> Iterator[dic
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("live")
     with ThreadPoolExecutor(3) as pool:
-        running = {name: pool.submit(play, name, folder / name, at) for name, (at, _) in CASES.items()}
+        running = {name: pool.submit(play, name, folder / name, at, rule) for name, (at, rule) in CASES.items()}
         yield {name: future.result() for name, future in running.items()}
 
 
@@ -44,7 +47,20 @@ def test_the_fault_is_told_while_the_traffic_runs(played: dict[str, Played], nam
         assert offline or watcher.node != "lb", "the balancer sees this fault"
         if offline:
             assert at is not None, f"{watcher.node}: {watcher.errors}"
-            assert at < stage.ended_at + 2.5, f"{watcher.node}: {at - stage.ended_at:.1f} s after the last call"
+            assert at < stage.stopped_at, f"{watcher.node}: only in the report"
+
+
+def but_for_this_machine(line: dict[str, Any]) -> dict[str, Any]:
+    """A line without what only the machine itself can say: which program listens."""
+    if line.get("rule") != "closed-port" or "listening" not in line["facts"]:
+        return line
+    assert line["cause"].startswith("On this machine nothing listens on ")
+    facts = {name: value for name, value in line["facts"].items() if name != "listening"}
+    return {
+        **line,
+        "facts": facts,
+        "cause": "No process listens on this address and port (or it listens on 127.0.0.1 only).",
+    }
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -54,7 +70,7 @@ def test_the_report_is_that_of_the_written_files(played: dict[str, Played], name
         again = subprocess.run(line, capture_output=True, text=True, check=True)
         offline = [json.loads(text) for text in again.stdout.splitlines()]
         assert len(watcher.files) == len(watcher.interfaces)
-        assert watcher.final == offline
+        assert [but_for_this_machine(line) for line in watcher.final] == offline
 
 
 @pytest.mark.parametrize("name", CASES)

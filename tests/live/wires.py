@@ -123,7 +123,7 @@ class Live:
     def said(self) -> str:
         return "\n".join(line for _, line in self.words)
 
-    def until(self, text: str, patience_s: float = 20) -> float:
+    def until(self, text: str, patience_s: float = 60) -> float:
         """Waits until it has said this; returns when it did."""
         deadline = time.time() + patience_s
         while time.time() < deadline:
@@ -144,7 +144,7 @@ class Live:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def end(self, patience_s: float = 30) -> int:
+    def end(self, patience_s: float = 90) -> int:
         code = self.process.wait(patience_s)
         for reader in self._readers:
             reader.join(5)
