@@ -15,6 +15,7 @@ from flowscope.cli.options import Request, reads_captures
 Examples:
   flowscope probes vm1.pcap
   flowscope probes captures/ --topology lb.toml
+  flowscope probes origin.pcap --service-tags ServiceTags_Public.json
   flowscope probes captures/ --format csv -o probes.csv""",
 )
 @reads_captures(["text", "csv", "jsonl", "json", "parquet"])
