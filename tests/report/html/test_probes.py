@@ -46,3 +46,18 @@ def test_states_lie_side_by_side(down: Analysis) -> None:
 
 def test_without_probes_there_is_no_section() -> None:
     assert section(View(balanced(), {})) is None
+
+
+def test_the_pool_is_down_while_all_of_its_members_are(down: Analysis) -> None:
+    made = section(View(down, {}))
+    assert made is not None
+    (pool,) = (one for one in made.iter("g") if one.get("class") == "pool-line")
+    together = [one for one in pool if one.get("class") == "state down"]
+    assert len(together) == 1
+    begin = float(together[0].get("x") or 0)
+    end = begin + float(together[0].get("width") or 0)
+    for line in made.iter("g"):
+        if line.get("class") == "member-line":
+            (own,) = (one for one in line if one.get("class") == "state down")
+            assert float(own.get("x") or 0) <= begin + 0.1
+            assert float(own.get("x") or 0) + float(own.get("width") or 0) >= end - 0.1
