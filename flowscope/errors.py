@@ -38,4 +38,6 @@ class GivenFileError(FlowscopeError):
 
     def __init__(self, file: str, what: str) -> None:
         self.file, self.what = file, what
-        super().__init__(f"{file}: {what}")
+        # Names in the file are the file's: they must not end the line, or paint the terminal.
+        line = f"{file}: {what}"
+        super().__init__("".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line))

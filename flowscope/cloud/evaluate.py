@@ -21,6 +21,8 @@ from flowscope.cloud.security_rules import Direction, Level, Ports, Rule, RuleSe
 
 Decision = Literal["allow", "deny", "unknown"]
 
+EPHEMERAL = (1024, 65535)
+"""Ports that clients take for themselves, of any system."""
 IMPLICIT = "implicit deny"
 """Stands where a rule's name would, when a group of allows has none for a packet."""
 
@@ -103,9 +105,14 @@ def evaluate_answer(sets: Sequence[RuleSet], packet: Packet, names: Names) -> An
     forgetful = [one for one in sets if not one.stateful]
     if not forgetful:
         return Answer("allow", sets[0] if sets else None)
+    return evaluate(forgetful, answering(packet), names)
+
+
+def answering(packet: Packet) -> Packet:
+    """The first packet back."""
     back: Direction = "outbound" if packet.direction == "inbound" else "inbound"
-    port = 49152 if packet.src_port is None else packet.src_port
-    return evaluate(forgetful, Packet(back, packet.protocol, packet.dst, packet.dst_port, packet.src, port), names)
+    port = EPHEMERAL[0] if packet.src_port is None else packet.src_port
+    return Packet(back, packet.protocol, packet.dst, packet.dst_port, packet.src, port)
 
 
 def _first_match(given: RuleSet, packet: Packet, names: Names) -> Answer:

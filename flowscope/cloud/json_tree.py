@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flowscope.cloud.text import GivenBytes, decode
+from flowscope.cloud.text import GivenBytes, decode, harmless
 from flowscope.errors import GivenFileError
 
 #: Real exports nest about fifteen deep, recordings some more.
@@ -35,7 +35,7 @@ def parse_json(given: GivenBytes) -> Any:
                 at += 1
                 continue
             value, at = decoder.raw_decode(text, at)
-            values.append(_lower(value, given.path))
+            values.append(lower_keys(value, given.path))
     except json.JSONDecodeError as error:
         # Columns of a one-line file of half a megabyte are of use, its text is not.
         cut = error.pos >= len(text.rstrip()) or "Unterminated" in error.msg
@@ -55,14 +55,19 @@ def looks_like_json(text: str) -> bool:
     return text.lstrip("\ufeff \t\r\n")[:1] in ("{", "[")
 
 
-def _lower(value: Any, path: str, depth: int = 0) -> Any:
+def lower_keys(value: Any, path: str, depth: int = 0) -> Any:
+    """The same tree with all keys in lower case, and texts that can be shown.
+
+    Raises:
+        GivenFileError: it is nested deeper than any export.
+    """
     if depth > DEEPEST:
         raise GivenFileError(path, f"JSON nested deeper than {DEEPEST} levels: no export looks like this")
     if isinstance(value, dict):
-        return {key.lower(): _lower(one, path, depth + 1) for key, one in value.items()}
+        return {str(key).lower(): lower_keys(one, path, depth + 1) for key, one in value.items()}
     if isinstance(value, list):
-        return [_lower(one, path, depth + 1) for one in value]
-    return value
+        return [lower_keys(one, path, depth + 1) for one in value]
+    return harmless(value) if isinstance(value, str) else value
 
 
 def objects(value: Any) -> Iterator[Object]:
@@ -97,8 +102,10 @@ def _walk(value: Any, wanted: Callable[[Object], bool]) -> Iterator[Object]:
             yield from _walk(one, wanted)
 
 
-def flat(value: Object) -> Object:
+def flat(value: object) -> Object:
     """The object with what its ``properties`` hold beside its own keys: ARM nests, the command line does not."""
+    if not isinstance(value, dict):
+        return {}
     inner = value.get("properties")
     return {**value, **inner} if isinstance(inner, dict) else value
 

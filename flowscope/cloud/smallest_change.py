@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flowscope.cloud.evaluate import Packet, evaluate
+from flowscope.cloud.evaluate import EPHEMERAL, Packet, evaluate
 from flowscope.cloud.names import PLATFORM, Names
-from flowscope.cloud.security_rules import ANYTHING, Rule, RuleSet, Side, network
+from flowscope.cloud.security_rules import ANYTHING, Rule, RuleSet, Side, network, port_text
 
 #: Priorities that a custom rule of a network security group may have.
 _FIRST, _LAST = 100, 4096
@@ -25,13 +25,16 @@ class Change:
     """As it would be afterwards."""
 
 
-def smallest_changes(sets: Sequence[RuleSet], packets: Sequence[Packet], names: Names) -> list[Change]:
+def smallest_changes(
+    sets: Sequence[RuleSet], packets: Sequence[Packet], names: Names, *, answers: bool = False
+) -> list[Change]:
     """One change per group that denies; with all of them every packet is let through. None when that cannot be shown.
 
     Args:
         sets: those in front of the host.
         packets: of one service and direction, all of them denied.
         names: what the names in rules stand for.
+        answers: the packets answer others, to ports that clients took for themselves.
     """
     now, changes = list(sets), []
     for _ in range(len(sets)):
@@ -42,7 +45,7 @@ def smallest_changes(sets: Sequence[RuleSet], packets: Sequence[Packet], names: 
         assert group is not None
         mine = [one for answer, one in denied if answer.group is group]
         rules = {answer.rule for answer, _ in denied if answer.group is group}
-        change = _moved(group, rules, mine, names) or _added(group, rules, mine)
+        change = _moved(group, rules, mine, names) or _added(group, rules, mine, EPHEMERAL if answers else None)
         if change is None:
             return []
         changes.append(change)
@@ -75,12 +78,14 @@ def _moved(group: RuleSet, rules: set[Rule | None], packets: Sequence[Packet], n
     return None
 
 
-def _added(group: RuleSet, rules: set[Rule | None], packets: Sequence[Packet]) -> Change | None:
+def _added(
+    group: RuleSet, rules: set[Rule | None], packets: Sequence[Packet], ports: tuple[int, int] | None
+) -> Change | None:
     """One more allow, for exactly these packets."""
     first = packets[0]
     inbound = first.direction == "inbound"
     others = _others(packets)
-    ports = ((first.dst_port, first.dst_port),)
+    low, high = ports or (min(one.dst_port for one in packets), max(one.dst_port for one in packets))
     new = Rule(
         name="new rule",
         direction=first.direction,
@@ -89,11 +94,11 @@ def _added(group: RuleSet, rules: set[Rule | None], packets: Sequence[Packet]) -
         protocol=first.protocol,
         source=others if inbound else ANYTHING,
         destination=ANYTHING if inbound else others,
-        destination_ports=ports,
+        destination_ports=((low, high),),
     )
     protocol = {6: "TCP", 17: "UDP"}.get(first.protocol, f"protocol {first.protocol}")
     way = "from" if inbound else "to"
-    end = f"{way} {others.text}, port {first.dst_port}"
+    end = f"{way} {others.text}, port{'s' * (low != high)} {port_text(((low, high),))}"
     if group.order == "any-allow":
         changed = replace(group, rules=(*group.rules, new))
         return Change(f"{group.name}: allow {first.direction} {protocol} {end}.", changed)

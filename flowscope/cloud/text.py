@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from flowscope.errors import GivenFileError
 
 #: No export of these kinds comes near; what does is a mistake, or an attack (gzip bombs included).
 MOST_BYTES = 512 << 20
+
+#: Control characters but for tab and newline; overrides of the writing direction; halves of surrogate pairs.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -91,7 +95,12 @@ def decode(given: GivenBytes, *, strict: bool = True) -> str:
         if strict:
             raise GivenFileError(given.path, f"is no UTF-8 or UTF-16 text (byte {error.start})") from None
         text = data.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return harmless(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def harmless(text: str) -> str:
+    """The text without characters that steer a terminal or turn the writing direction, and without half characters."""
+    return _STEERING.sub("\ufffd", text)
 
 
 def _mostly_zero(data: bytes) -> bool:
