@@ -54,7 +54,7 @@ def parse_topology(content: dict[str, Any], file: str) -> Topology:
     points = tuple(_point(table) for table in root.tables("point"))
     root.done()
     topology = Topology(file, frontends, pools, snats, points)
-    _check_names(topology)
+    check_topology(topology)
     return topology
 
 
@@ -134,8 +134,12 @@ def _point(table: TableReader) -> PointHint:
     return hint
 
 
-def _check_names(topology: Topology) -> None:
-    """What one table says of another: pools and members that are named must be defined, and only once."""
+def check_topology(topology: Topology) -> None:
+    """Checks what one table says of another: what is named must be defined, and only once.
+
+    Raises:
+        TopologyError: a name is not defined, or something stands there twice.
+    """
     file = topology.file or ""
     _check_once(file, "pool[{}].name", [pool.name for pool in topology.pools], "pool")
     _check_once(
