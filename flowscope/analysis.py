@@ -12,7 +12,13 @@ import polars as pl
 from flowscope import __version__
 from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
+from flowscope.cloud.definition_files import NO_DEFINITIONS, Definitions, read_definitions
+from flowscope.cloud.evidence_files import NO_FILES, CloudFiles, read_cloud_files
+from flowscope.cloud.given import Given as GivenFile
+from flowscope.cloud.given import given_of
 from flowscope.cloud.service_tags import ServiceTags, read_service_tags
+from flowscope.cloud.text import read_bytes
+from flowscope.cloud.use import described, given_files
 from flowscope.findings import Finding
 from flowscope.nat.clocks import Clocks, read_clocks
 from flowscope.nat.contradictions import contradictions
@@ -27,7 +33,6 @@ from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.profile_file import load_profile, load_profiles
 from flowscope.nat.proxies import join_proxied
 from flowscope.nat.topology import Topology
-from flowscope.nat.topology_file import read_topology
 from flowscope.nat.witnesses import given_up
 from flowscope.probes.pools import PoolHealth
 from flowscope.probes.replay import Health
@@ -76,6 +81,8 @@ class Analysis:
     """What each prober made of each member it asks."""
     pool_health: tuple[PoolHealth, ...] = ()
     """The members of each pool taken together."""
+    given: tuple[GivenFile, ...] = ()
+    """Files that were given beside the captures, and what of them was used."""
     version: str = __version__
 
     def graph(self) -> PathGraph:
@@ -125,26 +132,39 @@ class Given:
     """The kind of balancer."""
     tags: ServiceTags | None = None
     """Where services call from."""
+    profile_file: GivenFile | None = None
+    """The file of the balancer's kind; None when it comes with flowscope."""
+    definitions: Definitions = NO_DEFINITIONS
+    """The files that the topology came from, and what they cannot say."""
+    cloud: CloudFiles = NO_FILES
+    """Security rules, flow logs and lists of listeners."""
 
     @classmethod
-    def read(cls, topology: str | None, settings: Settings) -> Given:
+    def read(cls, topology: str | Sequence[str] | None, settings: Settings) -> Given:
         """Reads the files that a run names.
 
         Raises:
             TopologyError: the topology file is wrong.
             GivenFileError: another file is not what it should be.
         """
+        defined = read_definitions([topology] if isinstance(topology, str) else topology or [])
+        tags = read_service_tags(settings.service_tags) if settings.service_tags is not None else None
+        profile = load_profile(settings.profile) if settings.profile is not None else None
+        file = given_of("profile", read_bytes(profile.file), "profile") if profile and profile.file else None
         return cls(
-            topology=read_topology(topology) if topology is not None else Topology(),
-            profile=load_profile(settings.profile) if settings.profile is not None else None,
-            tags=read_service_tags(settings.service_tags) if settings.service_tags is not None else None,
+            topology=defined.topology,
+            profile=profile,
+            profile_file=file,
+            tags=tags,
+            definitions=defined,
+            cloud=read_cloud_files(settings, defined.topology, tags),
         )
 
 
 def analyze(
     captures: Sequence[str | os.PathLike[str]],
     *,
-    topology: str | None = None,
+    topology: str | Sequence[str] | None = None,
     settings: Settings | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     stdin: BinaryIO | None = None,
@@ -153,7 +173,7 @@ def analyze(
 
     Args:
         captures: files, directories, or ``-`` for standard input.
-        topology: a topology file; without one everything is inferred.
+        topology: topology files, or definitions that clouds and balancers print; without any, everything is inferred.
         settings: options of the run.
         progress: called with the bytes read so far and the bytes there are (None when unknown).
         stdin: what ``-`` reads, instead of the process's standard input.
@@ -218,6 +238,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
         topology=known,
         profile=given.profile or UNTOLD,
         prober_ranges=tags.ranges(load_profiles()) if tags else (),
+        cloud=given.cloud,
     )
     findings, judged, problems = judge(window, settings)
     health, pools, failed = _health(window)
@@ -243,10 +264,12 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
             *problems,
             *failed,
             *(tags.missing(load_profiles()) if tags else ()),
+            *given.definitions.unknown,
         ],
         judged=judged,
         health=health,
         pool_health=pools,
+        given=(*described(addresses, given.definitions, given.profile_file), *given_files(window, tags)),
     )
 
 

@@ -25,6 +25,12 @@ class Settings:
     """Compute SHA-256 of every capture while reading it."""
     community_id: bool = False
     """Fill the ``community_id`` column of the flows."""
+    nsg: tuple[str, ...] = ()
+    """Files of security rules, each as ``FILE`` or ``FILE=WHERE``."""
+    flow_logs: tuple[str, ...] = ()
+    """Flow logs of the cloud."""
+    listening: tuple[str, ...] = ()
+    """What hosts listen on, each as ``FILE`` or ``FILE=WHERE``."""
     profile: str | None = None
     """Kind of the balancer: the name of a profile that comes with flowscope, or a file."""
     service_tags: str | None = None

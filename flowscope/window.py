@@ -10,6 +10,7 @@ import polars as pl
 
 from flowscope.capture.file import Capture
 from flowscope.capture.points import Point
+from flowscope.cloud.evidence_files import NO_FILES, CloudFiles
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.places import Place
 from flowscope.nat.profile import UNTOLD, Profile
@@ -44,6 +45,8 @@ class Window:
     """The kind of balancer, as told with ``--profile``; without it a profile in which every value is None."""
     prober_ranges: Ranges = ()
     """Where probes come from, as told with ``--service-tags``."""
+    cloud: CloudFiles = NO_FILES
+    """Security rules and flow logs that were given; empty without them."""
 
     def address(self, number: int) -> str:
         """The text of an address number."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from flowscope.cli.times import parse_time
+from flowscope.cloud.given import split_where
 from flowscope.findings import Severity
 from flowscope.report.look import Look
 from flowscope.settings import Settings
@@ -24,7 +25,7 @@ class Request:
     """One command as typed."""
 
     captures: tuple[str, ...]
-    topology: str | None
+    topology: tuple[str, ...]
     settings: Settings
     format: str
     output: str | None
@@ -37,7 +38,10 @@ class Request:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read: nothing may be written over it."""
-        return (*self.captures, *filter(None, (self.topology, self.settings.profile, self.settings.service_tags)))
+        settings = self.settings
+        placed = (split_where(one)[0] for one in (*settings.nsg, *settings.listening))
+        single = filter(None, (settings.profile, settings.service_tags))
+        return (*self.captures, *self.topology, *single, *placed, *settings.flow_logs)
 
 
 def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str] | None:
@@ -59,7 +63,12 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) ->
 _CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 
 _SHARED = (
-    click.option("--topology", metavar="FILE", help="What you know of the load balancer (TOML)."),
+    click.option(
+        "--topology",
+        multiple=True,
+        metavar="FILE",
+        help="What you know of the load balancer: TOML, or its definition as az, aws, kubectl or HAProxy have it.",
+    ),
     click.option(
         "--point",
         "points",
@@ -70,6 +79,19 @@ _SHARED = (
     ),
     click.option("--profile", metavar="NAME|FILE", help="The kind of load balancer: azure-lb, nftables, ..."),
     click.option("--service-tags", metavar="FILE", help="Azure's service tags (JSON): where Front Door probes from."),
+    click.option(
+        "--nsg",
+        multiple=True,
+        metavar="FILE[=WHERE]",
+        help="Security rules as az or aws prints them (JSON); WHERE: whom they protect.",
+    ),
+    click.option("--flow-log", "flow_logs", multiple=True, metavar="FILE", help="Flow log of the cloud."),
+    click.option(
+        "--listening",
+        multiple=True,
+        metavar="FILE[=WHERE]",
+        help="What a host listens on, as ss, netstat or lsof prints it; WHERE: whose it is.",
+    ),
     click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal."),
     click.option("--brief", is_flag=True, help="Leave out the lists of flows and paths."),
     click.option("--hash", "hash_", is_flag=True, help="SHA-256 of every capture."),
@@ -138,6 +160,9 @@ def _request(values: dict[str, Any]) -> Request:
         profile=values["profile"],
         display_filter=values["display_filter"],
         service_tags=values["service_tags"],
+        nsg=values["nsg"],
+        flow_logs=values["flow_logs"],
+        listening=values["listening"],
     )
     if settings.from_ns is not None and settings.to_ns is not None and settings.from_ns > settings.to_ns:
         raise click.BadParameter("--from is later than --to")

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 #: Names of settings that differ from those of their options.
-_NAMES = {"points": "point", "from_ns": "from", "to_ns": "to", "max_frames": "c", "display_filter": "Y"}
+_NAMES = {
+    "points": "point",
+    "from_ns": "from",
+    "to_ns": "to",
+    "max_frames": "c",
+    "display_filter": "Y",
+    "flow_logs": "flow-log",
+}
 #: Changes what is said about the inputs, not what is found in them.
 _SILENT = frozenset({"hash"})
 
@@ -41,7 +48,7 @@ def option_lines(analysis: Analysis) -> list[str]:
 
 def option_files(analysis: Analysis) -> list[str]:
     """Files that options name: topology, profile and the like, sorted."""
-    named = [analysis.topology.file or ""]
+    named = [one.path for one in analysis.given]
     for one in fields(analysis.settings):
         value = getattr(analysis.settings, one.name)
         named += [value] if isinstance(value, str) else []

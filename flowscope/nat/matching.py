@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.topology import Topology
 from flowscope.nat.witnesses import meetings
@@ -38,7 +37,7 @@ _BEFORE_NS = {"tcp": 1_000_000, "datagram": 20_000}
 #: A translation without a lower TTL (a switch that rewrites) is believed only within this time.
 _PROMPT_NS = 1_000_000_000
 
-JOINS: dict[str, pl.DataType | type[pl.DataType]] = {
+JOINS = {
     "leg": pl.UInt64,
     "before": pl.UInt64,
     "bits": pl.Float64,
@@ -46,11 +45,9 @@ JOINS: dict[str, pl.DataType | type[pl.DataType]] = {
     "ambiguous": pl.Boolean,
     "method": pl.String,
     "requests": pl.UInt32,
-    "runner_up": pl.UInt64,
-    "reasons": pl.List(pl.String),
     "turn": pl.UInt64,
 }
-"""Columns of :func:`join_legs`; ``runner_up`` is the leg that fits next best, ``reasons`` what the join rests on."""
+"""Columns of :func:`join_legs`."""
 
 
 def join_legs(
@@ -236,8 +233,8 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
     rivals = (
         ranked.filter(pl.col("place") > 0)
         .join(related.unique(), left_on=["a", "first"], right_on=["one", "other"], how="anti")
-        .group_by("b", maintain_order=True)
-        .agg(rival=pl.col("bits").first(), runner_up=pl.col("a").first())
+        .group_by("b")
+        .agg(pl.col("bits").max().alias("rival"))
     )
     best = ranked.filter(pl.col("place") == 0).join(rivals, "b", how="left")
     margin = pl.col("best") - pl.col("rival").fill_null(0.0)
@@ -256,8 +253,6 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("isn"))
         .alias("method"),
         pl.lit(None, pl.UInt32).alias("requests"),
-        "runner_up",
-        join_reasons().alias("reasons"),
         pl.when(~pl.col("ambiguous")).then("turn").alias("turn"),
     )
 
@@ -267,5 +262,4 @@ def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
     if not proxied.height:
         return translated
     kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))
-    missing = {name: pl.lit(None, kind) for name, kind in JOINS.items() if name not in proxied.columns}
-    return pl.concat([kept, proxied.with_columns(**missing).select(*JOINS)])
+    return pl.concat([kept, proxied.with_columns(turn=pl.lit(None, pl.UInt64)).select(*JOINS)])

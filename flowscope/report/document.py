@@ -52,6 +52,21 @@ def profile(analysis: Analysis) -> dict[str, Any] | None:
     return {"name": analysis.profile.name, "source": safe_unicode(analysis.profile.file or "flowscope")}
 
 
+def given(analysis: Analysis) -> list[dict[str, Any]]:
+    """Files that were given beside the captures, and what of them was used."""
+    return [
+        {
+            "option": one.option,
+            "path": safe_unicode(one.path),
+            "sha256": one.sha256,
+            "kind": one.kind,
+            "read": dict(one.read),
+            "used": [safe_unicode(text) for text in one.used],
+        }
+        for one in analysis.given
+    ]
+
+
 def points(analysis: Analysis) -> list[dict[str, Any]]:
     """The observation points and their clocks."""
     return [

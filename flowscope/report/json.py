@@ -62,6 +62,9 @@ def _open(analysis: Analysis, out: BinaryIO) -> None:
     profile = document.profile(analysis)
     if profile is not None:
         _key(out, "profile", profile)
+    given = document.given(analysis)
+    if given:
+        _key(out, "given", given)
     _key(out, "captures", document.captures(analysis))
     _key(out, "points", document.points(analysis))
 

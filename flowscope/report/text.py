@@ -59,11 +59,17 @@ def _read(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
             until = f"{day(last, look.utc)} {until}"
         when = f"{day(first, look.utc)} {clock(first, look.utc, 3)} to {until} {zone(first, look.utc)}"
         lines.append(paint(f"{when} ({span(last - first)})", "faint"))
-    if analysis.topology.file:
-        lines.append(paint(f"topology {safe_line(analysis.topology.file)}", "faint"))
     if analysis.profile:
         named = safe_line(analysis.profile.file or analysis.profile.name)
         lines.append(paint(f"profile {named}: {safe_line(analysis.profile.title)}", "faint"))
+    for given in analysis.given:
+        counts = ", ".join(counted(n, what.removesuffix("s"), what) for what, n in given.read.items())
+        used = "; ".join(given.used) or "nothing of it was used"
+        counts = f" ({counts})" if counts else ""
+        text = f"{given.option} {safe_line(given.path)}: {given.kind}{counts}; {safe_line(used)}"
+        if look.verbose:
+            text += f"; sha256 {given.sha256}"
+        lines += [paint(line, "faint") for line in paragraph(text, 0, look.width)]
     folder, names = capture_names(captures)
     if folder:
         lines.append(paint(f"in {shortened(folder, look.width - 3)}", "faint"))

@@ -25,6 +25,7 @@ from flowscope.rules import (
     idle_timeout,
     member_out_of_rotation,
     mtu_blackhole,
+    nsg_deny,
     path_loss,
     probe_blocked,
     probe_failing,
@@ -42,6 +43,7 @@ from flowscope.settings import Settings
 from flowscope.window import Window
 
 RULES: dict[str, ModuleType] = {
+    "nsg-deny": nsg_deny,
     "snat-exhaustion": snat_exhaustion,
     "snat-port-collision": snat_port_collision,
     "client-port-collision": client_port_collision,

@@ -44,6 +44,7 @@ import polars as pl
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.rules.security_answers import Told, explained, tell
 from flowscope.rules.silence import describe
 from flowscope.window import Window
 
@@ -97,7 +98,11 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     backend = member[0] if member else int(paths["backend"][0])
     port = member[1] if member else int(paths["backend_port"][0])
     accepted = _accepted(window, paths, member)
+    told = tell(window, paths)
     verdict, caveats = _verdict(window, paths, where, how, backend, port, accepted)
+    if _let_in(told) and verdict is not Verdict.UNDECIDED and where != "in-member":
+        verdict = Verdict.UNDECIDED
+        caveats.append("The flow log says that these connections were let in: the capture missed them, or the guest.")
     proof = prove(window, paths, ("syn", "syn-ack", "icmp-error"), _note(window))
     called = window.called(client if client is not None else backend)
     endpoint = window.endpoint(backend, port)
@@ -112,6 +117,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     syns = int(paths["syns"].sum())
     summary = f"{len(paths):,} connections ({syns:,} SYNs, retries included) to {target} {place}"
     summary += ": ICMP says the traffic is not allowed or not deliverable." if how == "icmp" else "."
+    summary += _security(told)
     contrast = healthy_probes(window, backend)
     if contrast and client is None:
         summary += f" {contrast} so the balancer goes on sending clients there."
@@ -144,6 +150,16 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         next_capture=_next(window, where, backend, port) if verdict is not Verdict.CONFIRMED else None,
         references=("Azure Load Balancer troubleshooting, 2020-01-28: cause 2", "RFC 1122, section 3.2.2.1"),
     )
+
+
+def _security(told: dict[int, Told]) -> str:
+    """What given rules and logs say of it: ``blocked-traffic`` is what they do not explain."""
+    reasons = list(dict.fromkeys(explained(one) for one in told.values() if not one.denied))
+    return f" No rule explains this: {reasons[0]}." if reasons else ""
+
+
+def _let_in(told: dict[int, Told]) -> bool:
+    return any(one.logged is not None and one.logged.allowed and not one.logged.denied for one in told.values())
 
 
 _CAUSES = {

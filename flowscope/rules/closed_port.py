@@ -18,6 +18,7 @@ Look-alikes
 
 Check next
     On the host: `ss -ltn` (Linux) or `netstat -an` (Windows): does anything listen on the port, and on which address?
+    Given with `--listening`, the list says so here.
 
 Example
     $ cd captures/closed-port
@@ -39,6 +40,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
+from flowscope.rules.listeners import Heard, heard
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.window import Window
 
@@ -111,6 +113,11 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     served = where == "frontend" and (end, port) in window.served
     if served:
         caveats.append("The frontend serves this port: a member behind it refused, on a leg that was not captured.")
+    told = heard(window, end, port)
+    if told is not None and told.listens:
+        caveats.append(f"{told.sentence} So the list was taken at another time, or a firewall rejects with a reset.")
+    caveats += [told.caveat] if told is not None and told.caveat else []
+    proven = own and not accepted and not (told is not None and told.listens)
     called = window.called(end)
     summary = (
         f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
@@ -129,10 +136,12 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         if accepted
         else "Nothing listens there; no balancer was seen on the way.",
     }[where]
+    if told is not None and not told.listens:
+        summary += f" {told.sentence}"
     return Finding(
         rule="closed-port",
         severity=SEVERITY,
-        verdict=Verdict.UNDECIDED if served else Verdict.CONFIRMED if own and not accepted else Verdict.LIKELY,
+        verdict=Verdict.UNDECIDED if served else Verdict.CONFIRMED if proven else Verdict.LIKELY,
         title=f"{called} refuses connections on port {port}",
         summary=summary,
         subject={where: endpoint},
@@ -140,13 +149,13 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(paths["path"]),
-        facts={"where": where},
+        facts={"where": where, **({"listening": told.short} if told is not None else {})},
         names=window.names([end]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
         cause="The service was away for a time, its queue was full, or one of several servers at the address refuses."
         if accepted
-        else "No process listens on this address and port (or it listens on 127.0.0.1 only).",
+        else _cause(told),
         remedy=(
             f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or `netstat -an`.",
             "Let the health probe ask the port and the service that clients use, so that a member that "
@@ -156,6 +165,16 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         next_capture=None if own else f"tcpdump -ni any -s 0 -w refused.pcap 'tcp port {port}'  (on {called})",
         references=("RFC 9293, section 3.5.2", "Azure Load Balancer troubleshooting, 2020-01-28: cause 1"),
     )
+
+
+def _cause(told: Heard | None) -> str:
+    if told is None or told.listens is None:
+        return "No process listens on this address and port (or it listens on 127.0.0.1 only)."
+    if told.listens:
+        return "Something in front of the service, or a time at which it did not run: the list says that it listens."
+    if told.short == "nothing":
+        return "No process listens on this port."
+    return f"The service listens on another address: {told.short}."
 
 
 def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:

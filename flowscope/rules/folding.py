@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowscope.findings import Finding
+from flowscope.findings import Finding, Verdict
 
 #: Nearest cause first (the contract's order); what any of them explains is no loss and no missing half.
 NEARNESS: tuple[str, ...] = (
@@ -56,4 +56,19 @@ def fold(findings: list[Finding]) -> list[Finding]:
             continue
         owner.update((path, len(kept)) for path in own)
         kept.append(finding if len(own) == len(finding.paths) else replace(finding, paths=own, count=len(own)))
-    return kept
+    return _caused(kept)
+
+
+def _caused(findings: list[Finding]) -> list[Finding]:
+    """Probes that do not arrive because a rule denies them are still down; the finding about them names its cause."""
+    denied = {
+        str(one.subject.get("member")): one.key
+        for one in findings
+        if one.rule == "nsg-deny" and one.verdict is not Verdict.UNDECIDED
+    }
+    return [
+        replace(one, facts={**one.facts, "because": denied[member]})
+        if one.rule == "probe-blocked" and (member := str(one.subject.get("member"))) in denied
+        else one
+        for one in findings
+    ]

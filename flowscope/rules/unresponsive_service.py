@@ -21,7 +21,8 @@ Look-alikes
     `blocked-traffic`.
 
 Check next
-    On the member: `ss -ltn` (Recv-Q against Send-Q), `nstat -az TcpExtListenOverflows`, a stack dump of the process.
+    On the member: `ss -ltn` (Recv-Q against Send-Q; given with `--listening` it is read here), `nstat -az
+    TcpExtListenOverflows`, a stack dump of the process.
 
 Example
     $ cd captures/unresponsive-service
@@ -43,6 +44,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove, tcpdump_line
+from flowscope.rules.listeners import heard
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.silence import DEADLINE_NS, describe
 from flowscope.window import Window
@@ -140,7 +142,13 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
         summary += f"{turned_away.height:,} more connections got no answer to their SYN: the accept queue is full. "
     contrast = healthy_probes(window, backend)
     if contrast:
-        summary += f"{contrast} so the balancer keeps sending clients there."
+        summary += f"{contrast} so the balancer keeps sending clients there. "
+    told = heard(window, backend, port)
+    if told is not None and told.listens:
+        summary += f"It does listen: {told.sentence}" + (f" There {told.queue}." if told.queue else "")
+    elif told is not None and told.listens is False:
+        caveats.append(f"{told.sentence} So the list was taken at another time, or on another host.")
+    caveats += [told.caveat] if told is not None and told.caveat else []
     return Finding(
         rule="unresponsive-service",
         severity=SEVERITY,
@@ -152,7 +160,10 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(both["path"]),
-        facts={"how": "accept-queue" if queue else "hung"},
+        facts={
+            "how": "accept-queue" if queue else "hung",
+            **({"listening": told.short} if told is not None else {}),
+        },
         names=window.names([backend]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,

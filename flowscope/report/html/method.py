@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from flowscope.report.html.view import View
 
 
+_GIVEN = ("Option", "File", "What it is", "Read", "Used", "SHA-256")
+
+
 def section(view: View) -> Element:
     """Method and settings."""
     analysis = view.analysis
@@ -34,6 +37,7 @@ def section(view: View) -> Element:
             element("b", "undecided"), ": a look-alike could not be excluded by what was captured.",
         ),
         table("Settings", ("Setting", "Value"), _settings(view), frozenset()),
+        table("Files given beside the captures", _GIVEN, _given(view), frozenset()) if analysis.given else None,
         element("h3", "Rules that ran, and how many findings each has"),
         element(
             "ul",
@@ -45,6 +49,21 @@ def section(view: View) -> Element:
         ),
         short="Method",
     )  # fmt: skip
+
+
+def _given(view: View) -> list[tuple[Child, ...]]:
+    """Security rules, logs, lists, definitions: what each was, and what of it was used."""
+    return [
+        (
+            f"--{one.option}",
+            one.path,
+            one.kind,
+            ", ".join(f"{number:,} {what}" for what, number in one.read.items()),
+            "; ".join(one.used) or "nothing",
+            one.sha256,
+        )
+        for one in view.analysis.given
+    ]
 
 
 def _settings(view: View) -> list[tuple[Child, ...]]:
