@@ -32,9 +32,7 @@ def _type(column: str) -> pl.DataType | type[pl.DataType]:
         return pl.String
     if name in ("open", "sack_permitted", "ambiguous"):
         return pl.Boolean
-    if name in ("reasons", "tunnels"):
-        return pl.List(pl.String)
-    if name in ("confidence", "margin"):
+    if name == "confidence":
         return pl.Float64
     if name.endswith("_ns"):
         return _SIGNED
@@ -86,14 +84,14 @@ def events(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def legs(*rows: dict[str, Any]) -> pl.DataFrame:
     """Legs numbered from 0; TCP."""
-    return _table(LEGS, [{"leg": at, **row} for at, row in enumerate(rows)], {"protocol": 6, "tunnels": []})
+    return _table(LEGS, [{"leg": at, **row} for at, row in enumerate(rows)], {"protocol": 6})
 
 
 def paths(*rows: dict[str, Any]) -> pl.DataFrame:
     """Paths numbered from 0; TCP, established, one leg."""
     usual = {
         "protocol": 6, "outcome": "established", "method": "single", "confidence": 1.0, "ambiguous": False,
-        "first_ns": T0, "reasons": [],
+        "first_ns": T0,
     }  # fmt: skip
     return _table(PATHS, [{"path": at, **row} for at, row in enumerate(rows)], usual)
 
@@ -118,7 +116,7 @@ def analysis(**parts: Any) -> Any:
     usual: dict[str, Any] = {
         "captures": [capture()], "points": [point()], "addresses": addresses(), "flows": flows(), "legs": legs(),
         "paths": paths(), "findings": [], "problems": [], "topology": Topology(), "settings": Settings(), "judged": {},
-        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (),
+        "version": "0.1.0", "inferred": Inferred(), "profile": None, "health": (), "given": (),
         "pool_health": (), "events": events(),
     }  # fmt: skip
     assert not set(parts) - set(usual)

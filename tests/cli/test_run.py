@@ -44,7 +44,7 @@ def test_options_become_settings(script: Script) -> None:
     code = run(["analyze", "a.pcap", "-", *options.split()])
     assert code == 0
     assert called["captures"] == ("a.pcap", "-")
-    assert called["topology"] == "lb.toml"
+    assert called["topology"] == ("lb.toml",)
     settings = called["settings"]
     assert settings.points == (("a=b", "vm1"),)
     assert (settings.from_ns, settings.to_ns) == (T0, T0 + 86_400_000_000_000)

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.usefixtures("core")
 
 #: Of these there is no small capture that shows them.
-WITHOUT = {"nsg-deny"}
+WITHOUT = {"uneven-pool"}
 HEADINGS = ["What it flags", "Why it matters", "Evidence", "Look-alikes", "Check next", "Example", "References"]
 
 
