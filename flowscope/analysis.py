@@ -200,7 +200,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
         given: what is known besides.
         settings: options of the run.
     """
-    known, tags = given.topology, given.tags
+    known, tags, told = given.topology, given.tags, given.profile or UNTOLD
     addresses, messages, point_table = frames.addresses, frames.messages, frames.points
     points = name_points(point_table, captures, settings.points, known)
 
@@ -212,14 +212,14 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
     sent = clocks.correct(sent, "time_ns", "at_ns")
-    joins = join_legs(legs, events, sent, clocks.islands, addresses, known)
+    joins = join_legs(legs, events, sent, clocks.islands, addresses, known, told)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)
         events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
         legs = leg_table(flows)
     proxied = join_proxied(legs, flows, messages, addresses, known, joins.select("leg", "before"), clocks)
-    paths = with_paths(flows, legs, all_joins(joins, proxied), events, messages, addresses, known).select(*PATHS)
+    paths = with_paths(flows, legs, all_joins(joins, proxied), events, messages, addresses, known, told).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
     starts = clocks.corrected_ns(dict(point_table.select("point", "first_ns").iter_rows()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.numbers import endpoint, endpoint_numbers
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 
 _TCP = 6
@@ -19,13 +20,16 @@ _INITIAL_TTLS = (64, 128, 255)
 _HOSTS = 2
 
 
-def direct_returns(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.Series:
+def direct_returns(
+    flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology, profile: Profile = UNTOLD
+) -> pl.Series:
     """Endpoints (:func:`flowscope.nat.numbers.endpoint`) that members answer for themselves.
 
     Args:
         flows: with ``leg``.
         addresses: the core's address table.
         topology: what is known of the balancer.
+        profile: what is documented of it; of a balancer that works this way one host's answers are enough.
     """
     given = [(one.address, one.port) for one in topology.frontends if one.mode == "dsr"]
     known = endpoint_numbers(addresses, given)
@@ -53,5 +57,6 @@ def direct_returns(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topol
     hosts = whole.join(before, ["end", "leg"], how="semi")
     # A leg that several points see answered lies on the way to one host, not at several.
     hosts = hosts.filter(pl.col("point").n_unique().over("end", "leg") == 1)
-    found = hosts.group_by("end").agg(points=pl.col("point").n_unique()).filter(pl.col("points") >= _HOSTS)
+    enough = 1 if profile.mode is not None and profile.mode.value == "dsr" else _HOSTS
+    found = hosts.group_by("end").agg(points=pl.col("point").n_unique()).filter(pl.col("points") >= enough)
     return pl.concat([known, found["end"].cast(pl.UInt64)]).unique().sort()

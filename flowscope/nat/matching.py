@@ -12,6 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.numbers import address_numbers
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.nat.witnesses import meetings
 
@@ -57,6 +58,7 @@ def join_legs(
     islands: pl.DataFrame,
     addresses: pl.DataFrame,
     topology: Topology,
+    profile: Profile = UNTOLD,
 ) -> pl.DataFrame:
     """For each leg the leg it continues across a translator, where there is one.
 
@@ -67,6 +69,7 @@ def join_legs(
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
         addresses: the core's address table.
         topology: what is known of the balancer.
+        profile: what is documented of it: what survives decides what a difference means.
 
     Returns:
         Columns as in :data:`JOINS`; ``before`` is null where two candidates fit as well (``ambiguous``); ``turn``
@@ -77,7 +80,7 @@ def join_legs(
         return pl.DataFrame(schema=JOINS)
     pairs = _directed(pairs, legs)
     pairs = _described(pairs, legs, addresses, topology)
-    return _chosen(_mutual(_scored(pairs)))
+    return _chosen(_mutual(_scored(pairs, profile)))
 
 
 def _directed(pairs: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
@@ -132,8 +135,12 @@ def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame,
     )
 
 
-def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
+def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     """Keeps the pairs that may be joined and adds ``bits``."""
+    # Unless it is documented otherwise, a translator forwards as a router does and shifts no number.
+    bridging = _fate(profile, "ttl") in ("same", "new") and _fate(profile, "client_isn") != "new"
+    renumbering = "shifted" in (_fate(profile, "client_isn"), _fate(profile, "server_isn"))
+    new_id = _fate(profile, "ip_id") == "new"
     distance = pl.col("gap_ns").abs()
     datagram = pl.col("by") == "datagram"
     answered = pl.col("same_answer").fill_null(value=False) | (datagram & (pl.col("ways") == 2))
@@ -143,14 +150,14 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     # Without a lower TTL a replay under other addresses looks the same, so something else must tie the two.
     # Of datagrams only the topology can: one sender asks several servers the same.
     kept = (pl.col("src_kept") | pl.col("dst_kept")) & ~datagram
-    tied = answered & (kept | pl.col("expected"))
+    tied = answered & (kept | pl.col("expected") | (bridging & ~datagram))
     rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
     within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
     # The same questions and answers come again and again, to the same service as well: the client's address and port or
     # one of the two numbers must be kept, and more than one segment agree.
-    alike = pl.col("src_kept") | pl.col("same_isn") | answered
+    alike = pl.col("src_kept") | pl.col("same_isn") | answered | renumbering
     possible = (
         ~contradicted
         & (~shifted | (alike & (pl.col("shared") >= 2)))
@@ -179,15 +186,25 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         .then(4.0)
         .otherwise(0.0)
         + pl.when("dst_kept").then(6.0).otherwise(0.0)
-        + pl.when(pl.col("same_id") & (pl.col("ip_id") != 0)).then(8.0).when(~pl.col("same_id")).then(-4.0).otherwise(0)
+        + pl.when(pl.col("same_id") & (pl.col("ip_id") != 0))
+        .then(8.0)
+        .when(~pl.col("same_id"))
+        .then(0.0 if new_id else -4.0)
+        .otherwise(0)
         + pl.when(pl.col("same_tsval") & (pl.col("tsval") != 0)).then(6.0).otherwise(0.0)
         + pl.when(pl.col("same_window").fill_null(value=True)).then(0.0).otherwise(-6.0)
-        + pl.when(drop <= 0).then(-8.0).otherwise(6.0 - drop.clip(1, 6).cast(pl.Float64))
+        + pl.when(drop <= 0).then(0.0 if bridging else -8.0).otherwise(6.0 - drop.clip(1, 6).cast(pl.Float64))
         + near
         + pl.when("expected").then(6.0).otherwise(0.0)
         - 20.0
     )
     return pairs.filter(possible).with_columns(bits=bits).filter(pl.col("bits") >= _ENOUGH)
+
+
+def _fate(profile: Profile, field: str) -> str | None:
+    """What is documented to become of a field; None when nothing is."""
+    fact = profile.survives.get(field)
+    return None if fact is None else fact.value
 
 
 def _mutual(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import polars as pl
 
 from flowscope.nat.direct_return import direct_returns
 from flowscope.nat.numbers import endpoint, endpoint_numbers
+from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 
 _TCP = 6
@@ -23,6 +24,7 @@ def with_paths(
     messages: pl.DataFrame,
     addresses: pl.DataFrame,
     topology: Topology,
+    profile: Profile = UNTOLD,
 ) -> pl.DataFrame:
     """The paths: columns as in :data:`flowscope.tables.PATHS`.
 
@@ -37,12 +39,13 @@ def with_paths(
         messages: the core's message table.
         addresses: the core's address table.
         topology: what is known of the balancer.
+        profile: what is documented of it.
     """
     chains = _chains(legs, joins)
     signs = _signs(flows, events, messages)
     paths = _ends(chains, legs)
     paths = _outcomes(paths, chains, signs)
-    paths = _roles(paths, direct_returns(flows, addresses, topology), addresses, topology)
+    paths = _roles(paths, direct_returns(flows, addresses, topology, profile), addresses, topology)
     return (
         paths.sort("first_ns", "client", "client_port", "chain")
         .drop("chain")
@@ -178,7 +181,10 @@ def _roles(paths: pl.DataFrame, direct: pl.Series, addresses: pl.DataFrame, topo
     moved = (pl.col("dst") != pl.col("dst_last")) | (pl.col("dst_port") != pl.col("dst_port_last"))
     masked = (pl.col("src") != pl.col("src_last")) | (pl.col("src_port") != pl.col("src_port_last"))
     known = endpoint_numbers(addresses, [(one.address, one.port) for one in topology.frontends])
-    at_frontend = endpoint("dst").is_in(known.implode())
+    # What was translated for one caller is a frontend for the others too, unless it was only guessed.
+    proven = moved & ~pl.col("ambiguous") & (pl.col("method") != "timing")
+    seen = paths.filter(proven & (pl.col("protocol") == _TCP)).select(end=endpoint("dst"))["end"].unique()
+    at_frontend = endpoint("dst").is_in(pl.concat([known, seen]).unique().implode())
     # A call to a known frontend that was seen on its first leg only: whoever served it is not in the captures.
     # Whoever answers directly does it in the frontend's name.
     answered_directly = ~moved & endpoint("dst").is_in(direct.implode())
