@@ -225,6 +225,21 @@ class Stage:
         if failed - told and len(failed) == len(self.members):
             self.expect("all-members-down", "*", optional=True)
 
+    def short_absences(self) -> None:
+        """On a busy machine the pool changes late: a member that few calls missed may have been missed by chance."""
+        begun = [record["t_syn"] for record in self.connections]
+        for item in self.expected:
+            if item["rule"] == "member-out-of-rotation" and not self.unlikely(item["subject"], begun):
+                item["optional"] = True
+
+    def unlikely(self, name: str, begun: list[float]) -> bool:
+        """Whether chance would seldom (one in a hundred) have kept all calls of a member's absence away from it."""
+        pools = [event for event in self.extra["pool_events"] if event["event"] == "pool"]
+        ends = [event["t"] for event in pools[1:]] + [float("inf")]
+        away = [(event["t"], end) for event, end in zip(pools, ends, strict=True) if name not in event["members"]]
+        missed = sum(start <= at < end for at in begun for start, end in away)
+        return (1 - 1 / len(self.members)) ** missed < 0.01
+
     def finish(self) -> dict[str, Any]:
         """Join everything and write truth.json and topology.toml; returns the truth."""
         self.points = {tap.name: Point(tap.path) for tap in self.taps}
@@ -235,6 +250,7 @@ class Stage:
         if (log := self.folder / "prober.log").exists():
             self.extra["pool_events"] = [json.loads(line) for line in log.read_text().splitlines()]
             self.late_probes()
+            self.short_absences()
         for point, change in self.spoils:
             degrade.rewrite(self.tap(point).path, change)
         wanted = {item["rule"] for item in self.expected} | self.allowed
