@@ -12,15 +12,13 @@ from flowscope.findings import Finding, Severity, Verdict
 from flowscope.report.finding_text import capture_names
 from flowscope.report.layout import counted
 from flowscope.report.look import Look
-from flowscope.report.safe_text import safe_line
+from flowscope.report.safe_text import markdown_text, safe_line
 from flowscope.report.times import clock, day, span, zone
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 _EVIDENCE_SHOWN = 6
-#: What Markdown or HTML would read as more than text, wherever it stands; a colon only where it makes a link.
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#!|~&]|:(?=//))")
 
 
 def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
@@ -29,7 +27,7 @@ def render(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     for finding in analysis.findings:
         lines += ["", *_finding(analysis, finding, look)]
     if analysis.problems:
-        lines += ["", "## What could not be judged", "", *(f"- {_text(one)}" for one in analysis.problems)]
+        lines += ["", "## What could not be judged", "", *(f"- {markdown_text(one)}" for one in analysis.problems)]
     out.write("\n".join([*lines, ""]).encode("utf-8", "replace"))
 
 
@@ -38,7 +36,7 @@ def _head(analysis: Analysis, look: Look) -> list[str]:
     bad = [one for one in decided if one.severity is not Severity.INFO]
     doubts = len(analysis.findings) - len(decided)
     fine = f"nothing was proven, {counted(doubts, 'finding')} undecided" if doubts else "nothing wrong was found"
-    title = _text(bad[0].title) if len(bad) == 1 else counted(len(bad), "fault") if bad else fine
+    title = markdown_text(bad[0].title) if len(bad) == 1 else counted(len(bad), "fault") if bad else fine
     lines = [f"# flowscope: {title}", ""]
     frames = counted(sum(one.frames for one in analysis.captures), "frame")
     total = [counted(len(analysis.captures), "capture"), counted(len(analysis.points), "point"), frames]
@@ -59,18 +57,18 @@ def _overview(analysis: Analysis) -> list[str]:
         return ["", f"Looked for: {', '.join(analysis.judged)}."] if analysis.judged else []
     lines = ["", "| | finding | severity | verdict | count |", "|---|---|---|---|---:|"]
     for one in analysis.findings:
-        lines.append(f"| {one.id} | {_text(one.title)} | {one.severity} | {one.verdict} | {one.count:,} |")
+        lines.append(f"| {one.id} | {markdown_text(one.title)} | {one.severity} | {one.verdict} | {one.count:,} |")
     return lines
 
 
 def _finding(analysis: Analysis, finding: Finding, look: Look) -> list[str]:
     sure = f"`{finding.rule}`, {finding.severity}, {finding.verdict}"
-    lines = [f"## {finding.id} {_text(finding.title)}", "", f"{sure}. {_text(finding.summary)}"]
+    lines = [f"## {finding.id} {markdown_text(finding.title)}", "", f"{sure}. {markdown_text(finding.summary)}"]
     if finding.cause:
-        lines += ["", f"**Cause:** {_text(finding.cause)}"]
+        lines += ["", f"**Cause:** {markdown_text(finding.cause)}"]
     for label, texts in (("Remedy", finding.remedy), ("Caveats", finding.caveats)):
         if texts:
-            lines += ["", f"**{label}**", "", *(f"- {_text(one)}" for one in texts)]
+            lines += ["", f"**{label}**", "", *(f"- {markdown_text(one)}" for one in texts)]
     if not look.brief:
         lines += _evidence(analysis, finding, look)
     for label, command in (("Wireshark filter", finding.filter), ("Capture next", finding.next_capture)):
@@ -84,8 +82,8 @@ def _evidence(analysis: Analysis, finding: Finding, look: Look) -> list[str]:
     shown = finding.evidence if look.verbose else finding.evidence[:_EVIDENCE_SHOWN]
     lines = ["", "| capture | frame | time | what it shows |", "|---|---:|---|---|"] if shown else []
     for item in shown:
-        name = _text(names.get(item.capture, "?"))
-        lines.append(f"| {name} | {item.frame} | {clock(item.time_ns, look.utc)} | {_text(item.note)} |")
+        name = markdown_text(names.get(item.capture, "?"))
+        lines.append(f"| {name} | {item.frame} | {clock(item.time_ns, look.utc)} | {markdown_text(item.note)} |")
     if len(shown) < len(finding.evidence):
         lines += ["", f"... and {counted(len(finding.evidence) - len(shown), 'more frame')}."]
     return lines
@@ -96,8 +94,3 @@ def _code(text: str) -> list[str]:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [fence, safe_line(text), fence]
-
-
-def _text(text: str) -> str:
-    """Text without markup of its own; ``@`` would notify somebody in most ticket systems, escaped or not."""
-    return _MARKS.sub(r"\\\1", safe_line(text)).replace("@", "(at)")

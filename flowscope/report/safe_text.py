@@ -22,7 +22,8 @@ _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]<>()#+\-!|~$]")
+# What Markdown or HTML would read as more than text, wherever it stands; a colon only where it makes a link.
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#!|~&$]|:(?=//))")
 _PLAIN_IN_MERMAID: Final = re.compile(r"[^\w .,:()/\[\]+%-]")
 
 FORMULA: Final = r"^[=+\-@\t\r\n]"
@@ -56,8 +57,8 @@ def mermaid_string(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it stands, also in a cell: no link, no emphasis, no HTML, nobody mentioned."""
-    return _MARKDOWN.sub(r"\\\g<0>", safe_line(text)).replace("&", "&amp;").replace("@", "&#64;")
+    """Text that brings no markup of its own; ``@`` would notify somebody in most ticket systems, escaped or not."""
+    return _MARKDOWN.sub(r"\\\1", safe_line(text)).replace("@", "(at)")
 
 
 def _escaped(match: re.Match[str]) -> str:

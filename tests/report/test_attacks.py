@@ -214,8 +214,16 @@ def test_the_topology_can_be_given_back(attacked: Analysis) -> None:
     assert not CONTROLS.search(out.getvalue().decode())
 
 
-@pytest.mark.parametrize(
-    ("format", "what"), [*((one, None) for one in REPORTS), *((one, what) for one in ROWS for what in WHAT)]
-)
+def tables() -> list[tuple[str, str]]:
+    """Formats and tables; Zeek has a log of connections only."""
+    return [(format, what) for format in ROWS for what in WHAT if format != "zeek" or what == "flows"]
+
+
+@pytest.mark.parametrize(("format", "what"), [*((one, None) for one in REPORTS), *tables()])
 def test_no_format_passes_an_escape_on(attacked: Analysis, format: str, what: str | None) -> None:
     assert "\x1b" not in written(attacked, format, what)
+
+
+def test_markdown_holds_no_markup_of_others(attacked: Analysis) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", written(attacked, "markdown"), flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)<(script|img)|(?<!\\)\[/red", text)

@@ -71,4 +71,4 @@ def test_markdown_shows_what_was_written(text: str) -> None:
 
 
 def test_markdown_mentions_nobody() -> None:
-    assert markdown_text("@admin &lt;") == "&#64;admin &amp;lt;"
+    assert markdown_text("@admin &lt;") == "(at)admin \\&lt;"
