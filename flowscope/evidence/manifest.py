@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowscope.errors import FlowscopeError
 from flowscope.evidence.options import option_files, options
 from flowscope.report.safe_text import safe_unicode
 from flowscope.report.times import SECOND, rfc3339_text
@@ -40,6 +41,9 @@ def manifest(analysis: Analysis, folder: Path, outputs: Sequence[str], about: Ma
 
     Returns:
         UTF-8 JSON.
+
+    Raises:
+        FlowscopeError: a file that an option names has changed since it was read.
     """
     document = {
         "schema": SCHEMA,
@@ -110,7 +114,13 @@ def _inputs(analysis: Analysis) -> list[dict[str, Any]]:
         }
         for one in analysis.captures
     ]
-    files = [{"path": safe_unicode(path), "kind": "option", **digest_of(path)} for path in option_files(analysis)]
+    read = {one.path: one.sha256 for one in analysis.given}
+    files = []
+    for path in option_files(analysis):
+        found = digest_of(path)
+        if read.get(path, found["sha256"]) != found["sha256"]:
+            raise FlowscopeError(f"{path}: has changed since it was read: start again")
+        files.append({"path": safe_unicode(path), "kind": "option", **found})
     return [*captures, *files]
 
 

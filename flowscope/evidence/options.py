@@ -30,8 +30,9 @@ Value = str | int | float | bool | list[str]
 def options(analysis: Analysis) -> dict[str, Value]:
     """Options by name, sorted; those that have their default are left out."""
     settings, found = analysis.settings, {}
-    if analysis.topology.file:
-        found["topology"] = _value("topology", analysis.topology.file)
+    topologies = tuple(one.path for one in analysis.given if one.option == "topology")
+    if topologies:
+        found["topology"] = _value("topology", topologies[0] if len(topologies) == 1 else topologies)
     for one in fields(settings):
         value = getattr(settings, one.name)
         if one.name not in _SILENT and value != one.default and value is not None:
