@@ -106,6 +106,9 @@ def _watch(watch: Watch, show: Show, plan: Plan, interrupts: _Interrupts) -> Non
     while not watch.ended:
         began = time.monotonic()
         turn = watch.turn()
+        if watch.ended and not watch.status.frames:
+            # Nothing was captured at all: that becomes the one line of the error.
+            turn.notices = [notice for notice in turn.notices if notice.kind != "capture-ended"]
         show.turn(watch, turn)
         if stopped_at is None and (interrupts.count or _enough(watch, plan)):
             stopped_at = time.monotonic()

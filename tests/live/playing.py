@@ -42,7 +42,7 @@ class Watcher:
         self.process = world.spawn(self.node, line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for target in (self._lines, self._words):
             threading.Thread(target=target, daemon=True).start()
-        deadline = time.time() + 20
+        deadline = time.time() + 90
         while not any("watching" in line for line in self.errors):
             assert time.time() < deadline and self.process.poll() is None, self.errors
             time.sleep(0.05)

@@ -10,8 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+import flowscope.report
+
+SCHEMA = json.loads((Path(flowscope.report.__file__).parent / "schema/flowscope-report-1.json").read_text())
 SAMPLES = ("hairpin", "closed-port", "blocked-in-member")
 EXE = str(Path(sys.executable).with_name("flowscope"))
 
@@ -47,6 +51,7 @@ def test_pipes_give_the_report_of_their_files(core: None, samples: Path, tmp_pat
         writer.close()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
+    jsonschema.validate(json.loads(out), SCHEMA, cls=jsonschema.Draft202012Validator)
     again = subprocess.run(
         [EXE, "analyze", *map(str, files), *named, "--format", "json"], capture_output=True, check=True
     )

@@ -29,7 +29,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, core: None) -> Iterator[dic
     if reason := missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("live")
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(2) as pool:
         running = {name: pool.submit(play, name, folder / name, at, rule) for name, (at, rule) in CASES.items()}
         yield {name: future.result() for name, future in running.items()}
 
