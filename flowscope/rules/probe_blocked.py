@@ -60,6 +60,7 @@ from flowscope.rules.probe_evidence import (
 )
 from flowscope.rules.probe_places import lost_at
 from flowscope.rules.probe_stops import Stop, stops
+from flowscope.rules.security_answers import explained_probe
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -173,6 +174,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     served = served_meanwhile(window, member, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."
+    summary += explained_probe(window, window.address(healths[0].series.source), member, port)
     facts: dict[str, Fact] = {"where": where, "how": "silent", "failed": failed.height, "sent": sent}
     errors = window.events.filter(pl.col("flow").is_in(list(proof.flows)), pl.col("icmp").is_not_null())
     if errors.height:

@@ -135,3 +135,20 @@ def explained(one: Told) -> str:
     group = one.answer.group
     by = f"{one.answer.rule_name} of {group.name}" if group is not None and one.answer.rule is not None else "they"
     return f"{by} let{'s' * (by != 'they')} it in"
+
+
+def explained_probe(window: Window, source: str, member: int, port: int) -> str:
+    """One sentence when the rules that were given let a prober in; empty when they do not, or none were given.
+
+    Args:
+        window: with the given files.
+        source: the prober's address.
+        member: address number of the member.
+        port: the probed port.
+    """
+    packet = Packet("inbound", 6, source, None, window.address(member), port)
+    sets, placed = window.cloud.security.before(packet.dst)
+    answer = evaluate(sets, packet, window.cloud.security.names)
+    if not sets or answer.decision == "deny":
+        return ""
+    return f" No rule explains this: {explained(Told(-1, packet, answer, placed, None))}."

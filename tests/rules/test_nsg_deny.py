@@ -261,7 +261,9 @@ def test_flags_probes_that_a_rule_drops(tmp_path: Path) -> None:
 def test_spares_probes_that_the_default_rules_let_in(tmp_path: Path) -> None:
     file = nsg(tmp_path / "g.json", allow("open", 300, 9443))
     found = rules_of(judged(lost_probes(tmp_path), tmp_path, file, topology=PROBED))
-    assert "nsg-deny" not in found and "because" not in found["probe-blocked"][0].facts
+    (blocked,) = found["probe-blocked"]
+    assert "nsg-deny" not in found and "because" not in blocked.facts
+    assert "No rule explains this: AllowVnetInBound of shop-nsg lets it in." in blocked.summary
 
 
 def test_doubts_a_rule_that_will_kill_probes_which_pass_so_far(before: Wire, tmp_path: Path) -> None:
