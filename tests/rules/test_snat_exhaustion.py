@@ -61,6 +61,26 @@ def test_flags_it_without_a_topology_when_other_destinations_still_work(tmp_path
     assert "that were seen" in found.summary
 
 
+def test_counts_connections_of_which_the_capture_lost_one_side(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire, ports=9)
+    hold(wire, way(40009, 1033, points="in"), START + 9 * MS, 9000, 10)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert (found.verdict, found.facts["ports_peak"]) == (Verdict.CONFIRMED, 10)
+
+
+def test_doubts_when_the_last_port_was_not_seen_in_use(tmp_path: Path) -> None:
+    wire = Wire()
+    full(wire, ports=9)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert (found.verdict, found.facts["ports_peak"]) == (Verdict.LIKELY, 9)
+    assert any("9 of 10 ports were seen in use" in caveat for caveat in found.caveats)
+
+
 def test_flags_each_member_s_own_share(tmp_path: Path) -> None:
     wire = Wire()
     full(wire)

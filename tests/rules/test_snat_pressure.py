@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_spares_the_same_ports_towards_many_destinations(tmp_path: Path) -> None
 def test_spares_ports_whose_number_nobody_gave(tmp_path: Path) -> None:
     wire = Wire()
     busy(wire, 10)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_doubts_a_number_of_ports_that_random_ones_bound(tmp_path: Path) -> None:
+    """Ports given at random fill their range: so many of them leave few."""
+    wire = Wire()
+    for at, port in enumerate(random.Random(3).sample(range(2000, 2048), 46)):
+        hold(wire, way(40000 + at, port), START + at * MS, 1000 * at, 5)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+    assert 46 <= int(str(found.facts["ports_available"])) <= 58
+    assert any("given at random" in caveat for caveat in found.caveats)
+
+
+def test_spares_ports_given_in_order_whose_number_nobody_gave(tmp_path: Path) -> None:
+    wire = Wire()
+    busy(wire, 46)
     assert findings(wire, tmp_path, RULE, None) == []
 
 

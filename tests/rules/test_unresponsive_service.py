@@ -66,6 +66,18 @@ def test_spares_a_long_wait_that_ends_in_an_answer(tmp_path: Path) -> None:
     assert findings(wire, tmp_path, RULE) == []
 
 
+def test_spares_an_answer_that_was_lost_before_it_was_captured(tmp_path: Path) -> None:
+    """The member's last number is beyond what was seen of it: it did answer."""
+    wire = Wire()
+    others(wire)
+    for at in range(3):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7, points="front back")
+        wire.packet(
+            call(1, 40000 + at, points="front back"), T0 + 5 * SECOND + 9 * MS, ACK, 16_001, 50_000 * at + 17, back=True
+        )
+    assert findings(wire, tmp_path, RULE) == []
+
+
 def test_spares_a_client_that_aborts_early(tmp_path: Path) -> None:
     wire = Wire()
     others(wire)
