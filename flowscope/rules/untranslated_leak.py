@@ -208,7 +208,7 @@ def _finding(window: Window, rows: pl.DataFrame, sender: int, port: int | None) 
         filter_complete=proof.filter_complete,
         cause=(
             "The translator no longer had the connection in its table (it was idle for too long, the table was "
-            "flushed or moved), or a rule sent the packets around it."
+            "flushed or moved), or a rule, a route or an ICMP redirect led the packets around it."
         ),
         remedy=(
             "On the translator: raise the idle time-out above the longest pause of the application, or let one side "
