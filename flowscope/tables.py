@@ -181,6 +181,7 @@ LEGS: dict[str, str] = {
     "dst": "address number of the responder",
     "dst_port": "its port",
     "flows": "list of the flows that are this leg at its points, upstream first",
+    "tunnels": "list of the tunnels its packets were in at some point ('vxlan 42'); empty outside of tunnels",
 }
 
 PATHS: dict[str, str] = {
@@ -200,5 +201,8 @@ PATHS: dict[str, str] = {
     "confidence": "0 to 1",
     "ambiguous": "true when another join fits as well",
     "requests": "requests that this pair of connections carried, null unless a proxy's requests joined them",
+    "margin": "bits by which the weakest join beats the next best one, null when there was no join",
+    "runner_up": "leg that would have been joined instead, null when there is none",
+    "reasons": "what the weakest join rests on, as a list of texts; empty when there was no join",
     "first_ns": "corrected time of the first packet",
 }

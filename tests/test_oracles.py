@@ -155,7 +155,7 @@ def check_filters(tshark: str, folder: Path, work: Path, *, blind: bool) -> None
 
 
 #: Samples and cases in which nothing is wrong.
-QUIET = {"proxy-http", "haproxy", "snat-busy-but-fine", "uneven-pool"}
+QUIET = {"proxy-http", "haproxy", "snat-busy-but-fine"}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -32,7 +32,9 @@ def _type(column: str) -> pl.DataType | type[pl.DataType]:
         return pl.String
     if name in ("open", "sack_permitted", "ambiguous"):
         return pl.Boolean
-    if name == "confidence":
+    if name in ("reasons", "tunnels"):
+        return pl.List(pl.String)
+    if name in ("confidence", "margin"):
         return pl.Float64
     if name.endswith("_ns"):
         return _SIGNED
@@ -84,14 +86,14 @@ def events(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def legs(*rows: dict[str, Any]) -> pl.DataFrame:
     """Legs numbered from 0; TCP."""
-    return _table(LEGS, [{"leg": at, **row} for at, row in enumerate(rows)], {"protocol": 6})
+    return _table(LEGS, [{"leg": at, **row} for at, row in enumerate(rows)], {"protocol": 6, "tunnels": []})
 
 
 def paths(*rows: dict[str, Any]) -> pl.DataFrame:
     """Paths numbered from 0; TCP, established, one leg."""
     usual = {
         "protocol": 6, "outcome": "established", "method": "single", "confidence": 1.0, "ambiguous": False,
-        "first_ns": T0,
+        "first_ns": T0, "reasons": [],
     }  # fmt: skip
     return _table(PATHS, [{"path": at, **row} for at, row in enumerate(rows)], usual)
 

@@ -75,7 +75,7 @@ def run(request: Request, plan: Plan) -> int:
     user = user_to_become(plan.user)
     with _handled() as interrupts, _folder((user.uid, user.gid) if user else None) as folder:
         from flowscope.analysis import Given
-        from flowscope.live.aging import Limits
+        from flowscope.live.aging import limits_for
         from flowscope.live.local import Local
         from flowscope.live.tracked import Tracked
         from flowscope.live.watch import Watch
@@ -85,7 +85,7 @@ def run(request: Request, plan: Plan) -> int:
         sources = plan.sources(folder, user)
         _rehearse(request, given)
         local, tracked = (Local(), Tracked(with_capture_rights(user))) if plan.interfaces else (None, None)
-        watch = Watch(sources, request.settings, given, Limits(flows=plan.max_flows), local, tracked)
+        watch = Watch(sources, request.settings, given, limits_for(plan.max_flows), local, tracked)
         show = show_for(request)
         try:
             watch.begin()

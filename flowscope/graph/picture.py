@@ -28,9 +28,11 @@ def picture(graph: nx.MultiDiGraph) -> Element:
     spots, width, height = layout(graph)
     order = _bends(graph, spots)
     passing = _around(graph, spots)
-    above = max((-y for y in passing.values()), default=0.0)
+    above = max((-y for y, _ in passing.values()), default=0.0)
     shift = _TOP + max(above + MARGIN, 0.0) if passing else float(_TOP)
-    below = max([bend for bend, _ in order.values()] + [y - height + MARGIN for y in passing.values()], default=0.0)
+    below = max(
+        [bend for bend, _ in order.values()] + [y + HEIGHT - height + MARGIN for y, _ in passing.values()], default=0.0
+    )
     below = max(below, 0.0)
     edges = [
         _edge(spots[outgoing(graph, source)], spots[target], key, facts, order[key], shift, passing.get(key))
@@ -92,20 +94,31 @@ def _bends(graph: nx.MultiDiGraph, spots: dict[str, Spot]) -> dict[str, tuple[fl
     return found
 
 
-def _around(graph: nx.MultiDiGraph, spots: dict[str, Spot]) -> dict[str, float]:
-    """Edges that pass a column in which somebody stands in their way: the height at which they pass it."""
-    found: dict[str, float] = {}
-    taken: dict[tuple[int, bool], int] = {}
+def _around(graph: nx.MultiDiGraph, spots: dict[str, Spot]) -> dict[str, tuple[float, float]]:
+    """Edges in whose way somebody stands: the height at which they pass, and that of both controls of their curve.
+
+    Heights are middles of nodes. Edges that pass on the same side keep the order of their ends, so they do not cross.
+    """
+    ways: dict[bool, list[tuple[float, str, Spot, Spot, list[Spot]]]] = {True: [], False: []}
     for source, target, key in graph.edges(keys=True):
         begin, end = spots[outgoing(graph, source)], spots[target]
-        middle = (begin.y + end.y) / 2
         between = [spot for spot in spots.values() if begin.column < spot.column < end.column]
-        if not any(_meets(begin, end, spot) for spot in between):
-            continue
-        heights = [spot.y for spot in between]
-        over = middle - min(heights) <= max(heights) - middle
-        nth = taken[begin.column, over] = taken.get((begin.column, over), -1) + 1
-        found[key] = min(heights) - 24 - 22 * nth if over else max(heights) + HEIGHT + 24 + 22 * nth
+        if any(_meets(begin, end, spot) for spot in between):
+            heights = [spot.y for spot in between]
+            over = (begin.y + end.y) / 2 - min(heights) <= max(heights) - (begin.y + end.y) / 2
+            ways[over].append((end.y, key, begin, end, between))
+    found = {}
+    for over, some in ways.items():
+        for nth, (_, key, begin, end, between) in enumerate(sorted(some, key=lambda one: one[:2], reverse=over)):
+            away = HEIGHT / 2 + 20 + 20 * nth
+            height = min(spot.y for spot in between) - away if over else max(spot.y for spot in between) + away
+            pulls = [
+                (height - (1 - at) ** 3 * begin.y - at**3 * end.y) / (3 * at * (1 - at))
+                for spot in between
+                for edge in (spot.x, spot.x + WIDTH)
+                if 0.05 < (at := (edge - begin.x - WIDTH) / (end.x - begin.x - WIDTH)) < 0.95
+            ]
+            found[key] = (height, min(pulls) if over else max(pulls))
     return found
 
 
@@ -124,7 +137,7 @@ def _edge(
     facts: dict[str, Any],
     bend: tuple[float, float],
     top: float,
-    passing: float | None,
+    passing: tuple[float, float] | None,
 ) -> Element:
     y0, y1 = begin.y + top + HEIGHT / 2, end.y + top + HEIGHT / 2
     # Backwards, or within a column, an edge leaves and arrives on the same side.
@@ -134,9 +147,8 @@ def _edge(
     reach = max(abs(x1 - x0) * 0.45, 60.0)
     points = ((x0, y0), (x0 + reach, y0 + bend[0]), (x1 + into * reach, y1 + bend[0]), (x1, y1))
     if passing is not None:
-        # The middle of a cubic is (y0 + 3 c + 3 c + y1) / 8: controls that bring it to where nobody stands.
-        pull = (8 * (passing + top) - y0 - y1) / 6
-        points = ((x0, y0), (x0 + reach * 0.7, pull), (x1 + into * reach * 0.7, pull), (x1, y1))
+        pull = passing[1] + top + HEIGHT / 2
+        points = ((x0, y0), (x0 + (x1 - x0) / 3, pull), (x1 - (x1 - x0) / 3, pull), (x1, y1))
     curve = "M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(
         *(one for point in points for one in point)
     )

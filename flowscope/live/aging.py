@@ -6,7 +6,7 @@ of a member takes many of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -29,6 +29,12 @@ class Limits:
     """Open ones that are silent leave after this long."""
     probes: int = 2_000
     """Flows of probes that are spared from aging."""
+
+
+def limits_for(flows: int) -> Limits:
+    """The limits of a window that holds at most so many flows."""
+    usual = Limits()
+    return replace(usual, flows=flows, few=min(usual.few, flows // 2), probes=min(usual.probes, flows // 4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,18 @@ class Recorder(threading.Thread):
         """Why the file could not be written any further."""
         self._pipe, self._growing, self._limit = pipe, file, limit_bytes
         self._written = 0
+        self._enough = False
         self._file = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+    def stop(self) -> None:
+        """Writes nothing more: the file is about to be read as a whole."""
+        self._enough = True
 
     def run(self) -> None:
         """Copies until the pipe ends or nothing can be written any more."""
         try:
             _wait(self._pipe)
-            while data := os.read(self._pipe, _PIECE):
+            while (data := os.read(self._pipe, _PIECE)) and not self._enough:
                 view = memoryview(data)
                 while view:
                     count = os.write(self._file, view)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -27,6 +28,8 @@ Number = Callable[[], int]
 """Announces a capture to the engine and gives its number."""
 
 _ASK_S = 3.0
+#: Less than a page is nothing.
+_FULL_BYTES = 4096
 _COUNTED = re.compile(r"^Packets: \d+ ")
 _FILE_LINE = re.compile(r"^File: (.+)$")
 
@@ -96,6 +99,12 @@ class Pipe(Source):
         is opened by :meth:`look`."""
         stdin = self.name == "-"
         self._descriptor = os.dup(sys.stdin.fileno()) if stdin else os.open(self.name, os.O_RDONLY | os.O_NONBLOCK)
+
+    def stop(self) -> None:
+        """Stops recording."""
+        if self._recorder is not None:
+            self._recorder.stop()
+        super().stop()
 
     def look(self, number: Number) -> None:
         """Starts to record the pipe, and sees whether it ended."""
@@ -258,6 +267,15 @@ class Interface(Pipe):
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGUSR1)
         self.dropped = programs.dropped(self._program, self.said)
+        self._watch_disk()
+
+    def _watch_disk(self) -> None:
+        """A full disk: the program notices when it writes again, which on a quiet wire may be much later."""
+        folder = os.path.dirname(os.path.abspath(self._path))
+        with suppress(OSError):
+            if not self._stopping and shutil.disk_usage(folder).free < _FULL_BYTES:
+                self.tell("disk-full", f"no space left in {folder}: capturing on {self.name} ends here")
+                self.stop()
 
     def _overwritten(self) -> None:
         """Files of a ring that the program deleted to make room."""

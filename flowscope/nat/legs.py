@@ -79,9 +79,15 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
     first = ("protocol", "src", "src_port", "dst", "dst_port")
     known = ("fwd_isn", "rev_isn", "fwd_syn_layout", "fwd_syn_window", "oriented")
     upstream_first = pl.col("fwd_ttl_max").fill_null(0).cast(pl.Int16) * -1
-    narrow = flows.select("leg", "flow", "at_ns", upstream_first.alias("_far"), *first, *known)
+    narrow = flows.select("leg", "flow", "at_ns", upstream_first.alias("_far"), *first, *known, _tunnel=_tunnel())
     if flows["leg"].n_unique() == flows.height:
-        return narrow.drop("_far").with_columns(flows=pl.concat_list("flow")).drop("flow").sort("leg")
+        inside = pl.when(pl.col("_tunnel").is_null()).then(pl.lit([], pl.List(pl.String)))
+        tunnels = inside.otherwise(pl.concat_list("_tunnel"))
+        return (
+            narrow.with_columns(flows=pl.concat_list("flow"), tunnels=tunnels)
+            .drop("_far", "flow", "_tunnel")
+            .sort("leg")
+        )
     ordered = narrow.sort("leg", "_far", "at_ns")
     return (
         ordered.group_by("leg", maintain_order=True)
@@ -90,9 +96,17 @@ def leg_table(flows: pl.DataFrame) -> pl.DataFrame:
             pl.col("flow").alias("flows"),
             pl.col("at_ns").min(),
             *(pl.col(name).drop_nulls().first() for name in known),
+            # Inner and outer of a tunnel are one leg.
+            pl.col("_tunnel").drop_nulls().unique(maintain_order=True).alias("tunnels"),
         )
         .sort("leg")
     )
+
+
+def _tunnel() -> pl.Expr:
+    """The tunnel a flow came out of with its number, null outside of tunnels."""
+    number = pl.when(pl.col("tunnel_id") > 0).then(pl.format(" {}", "tunnel_id")).otherwise(pl.lit(""))
+    return pl.concat_str("tunnel", number)
 
 
 def _group(flows: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
@@ -38,7 +39,7 @@ _BEFORE_NS = {"tcp": 1_000_000, "datagram": 20_000}
 #: A translation without a lower TTL (a switch that rewrites) is believed only within this time.
 _PROMPT_NS = 1_000_000_000
 
-JOINS = {
+JOINS: dict[str, pl.DataType | type[pl.DataType]] = {
     "leg": pl.UInt64,
     "before": pl.UInt64,
     "bits": pl.Float64,
@@ -46,9 +47,11 @@ JOINS = {
     "ambiguous": pl.Boolean,
     "method": pl.String,
     "requests": pl.UInt32,
+    "runner_up": pl.UInt64,
+    "reasons": pl.List(pl.String),
     "turn": pl.UInt64,
 }
-"""Columns of :func:`join_legs`."""
+"""Columns of :func:`join_legs`; ``runner_up`` is the leg that fits next best, ``reasons`` what the join rests on."""
 
 
 def join_legs(
@@ -250,8 +253,8 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
     rivals = (
         ranked.filter(pl.col("place") > 0)
         .join(related.unique(), left_on=["a", "first"], right_on=["one", "other"], how="anti")
-        .group_by("b")
-        .agg(pl.col("bits").max().alias("rival"))
+        .group_by("b", maintain_order=True)
+        .agg(rival=pl.col("bits").first(), runner_up=pl.col("a").first())
     )
     best = ranked.filter(pl.col("place") == 0).join(rivals, "b", how="left")
     margin = pl.col("best") - pl.col("rival").fill_null(0.0)
@@ -270,6 +273,8 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("isn"))
         .alias("method"),
         pl.lit(None, pl.UInt32).alias("requests"),
+        "runner_up",
+        join_reasons().alias("reasons"),
         pl.when(~pl.col("ambiguous")).then("turn").alias("turn"),
     )
 
@@ -279,4 +284,5 @@ def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
     if not proxied.height:
         return translated
     kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))
-    return pl.concat([kept, proxied.with_columns(turn=pl.lit(None, pl.UInt64)).select(*JOINS)])
+    missing = {name: pl.lit(None, kind) for name, kind in JOINS.items() if name not in proxied.columns}
+    return pl.concat([kept, proxied.with_columns(**missing).select(*JOINS)])

@@ -12,6 +12,12 @@ from flowscope.nat.topology import Topology
 _TCP = 6
 _ICMP = (1, 58)
 _ICMP_ERROR = 5
+#: What is kept of the weakest join of a path.
+_EVIDENCE: dict[str, pl.DataType | type[pl.DataType]] = {
+    "margin": pl.Float64,
+    "runner_up": pl.UInt64,
+    "reasons": pl.List(pl.String),
+}
 #: Longer chains of translators are cut; nobody has them.
 _MOST_LEGS = 8
 
@@ -60,9 +66,19 @@ def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
     inner = tied["before"].implode()
     chains = legs.filter(~pl.col("leg").is_in(inner)).select(leg_0="leg")
     chains = chains.with_columns(
-        bits=pl.lit(None, pl.Float64), method=pl.lit("single"), requests=pl.lit(None, pl.UInt32)
+        bits=pl.lit(None, pl.Float64),
+        method=pl.lit("single"),
+        requests=pl.lit(None, pl.UInt32),
+        **{name: pl.lit(None, kind) for name, kind in _EVIDENCE.items()},
     )
-    step = tied.select("leg", "before", step_bits="bits", step_method="method", step_requests="requests")
+    step = tied.select(
+        "leg",
+        "before",
+        step_bits="bits",
+        step_method="method",
+        step_requests="requests",
+        **{f"step_{name}": name for name in _EVIDENCE},
+    )
     depth = 0
     while tied.height and depth < _MOST_LEGS - 1:
         # A leg with several predecessors (a proxy's shared connection) stands in a path with each of them.
@@ -70,11 +86,13 @@ def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
         depth += 1
         chains = chains.rename({"before": f"leg_{depth}"})
         # The path is as sure as its weakest join, and named after the join nearest to the client.
+        weaker = pl.col("bits").is_null() | (pl.col("step_bits") < pl.col("bits"))
         chains = chains.with_columns(
+            *(pl.when(weaker).then(f"step_{name}").otherwise(name).alias(name) for name in _EVIDENCE),
             bits=pl.min_horizontal("bits", "step_bits"),
             method=pl.coalesce("step_method", "method"),
             requests=pl.coalesce("step_requests", "requests"),
-        ).drop("step_bits", "step_method", "step_requests")
+        ).drop("^step_.*$")
         if not chains[f"leg_{depth}"].is_not_null().any():
             break
     names = [f"leg_{at}" for at in reversed(range(depth + 1))]
@@ -82,7 +100,13 @@ def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
     met = chains.select(pl.concat_list(names).list.drop_nulls().alias("leg")).explode("leg")["leg"].unique()
     lost = legs.filter(~pl.col("leg").is_in(met.implode())).select(leg_0="leg", method=pl.lit("single"))
     chains = pl.concat([chains, lost], how="diagonal")
-    unsure = joins.filter("ambiguous")["leg"].implode()
+    unsure = joins.filter("ambiguous").unique("leg", keep="first", maintain_order=True)
+    if unsure.height:
+        # What was not joined has reasons too, and a rival.
+        doubts = unsure.select(leg_0="leg", **{f"doubt_{name}": name for name in _EVIDENCE})
+        chains = chains.join(doubts, "leg_0", how="left", maintain_order="left").with_columns(
+            pl.coalesce(name, f"doubt_{name}").alias(name) for name in _EVIDENCE
+        )
     return chains.with_row_index("chain").select(
         "chain",
         "method",
@@ -90,7 +114,10 @@ def _chains(legs: pl.DataFrame, joins: pl.DataFrame) -> pl.DataFrame:
         last_leg="leg_0",
         legs=pl.concat_list(names).list.drop_nulls() if depth else pl.concat_list("leg_0"),
         confidence=pl.when(pl.col("bits").is_null()).then(1.0).otherwise((1 - (-pl.col("bits") / 4).exp()).round(4)),
-        ambiguous=pl.col("leg_0").is_in(unsure),
+        ambiguous=pl.col("leg_0").is_in(unsure["leg"].implode()),
+        margin=pl.col("margin").round(1),
+        runner_up="runner_up",
+        reasons=pl.col("reasons").fill_null(pl.lit([], pl.List(pl.String))),
     )
 
 
@@ -207,5 +234,8 @@ def _roles(paths: pl.DataFrame, direct: pl.Series, addresses: pl.DataFrame, topo
         confidence="confidence",
         ambiguous="ambiguous",
         requests="requests",
+        margin="margin",
+        runner_up="runner_up",
+        reasons="reasons",
         first_ns="at_ns",
     )

@@ -37,6 +37,7 @@ def _flat(rows: pl.DataFrame) -> pl.DataFrame:
             .list.eval(leg.field("flows").list.eval(pl.element().cast(pl.String)).list.join(" "))
             .list.join("; ")
             .alias("flows"),
+            pl.col("reasons").list.join("; "),
         )
     if "members" in rows.columns:
         used = pl.element().struct

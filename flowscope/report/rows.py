@@ -67,6 +67,9 @@ def path_rows(analysis: Analysis) -> Iterator[pl.DataFrame]:
             "method",
             "confidence",
             "ambiguous",
+            "margin",
+            _runner_up(rows, legs, text),
+            "reasons",
             _legs(rows, legs, text),
         )
 
@@ -123,5 +126,20 @@ def _legs(rows: pl.DataFrame, legs: pl.DataFrame, text: EndpointText) -> pl.Seri
     numbers = rows.select(pl.arange(0, pl.len()).alias("row"), "legs").explode("legs")
     # A search, not a join: a join would hash all legs again for every slice.
     found = legs[legs["leg"].search_sorted(numbers["legs"])].with_columns(numbers["row"])
-    objects = found.select("row", text.of(found, "src"), text.of(found, "dst"), "flows")
-    return objects.group_by("row", maintain_order=True).agg(pl.struct("src", "dst", "flows").alias("legs")).to_series(1)
+    objects = found.select("row", text.of(found, "src"), text.of(found, "dst"), "flows", "tunnels")
+    leg = pl.struct("src", "dst", "flows", "tunnels")
+    return objects.group_by("row", maintain_order=True).agg(leg.alias("legs")).to_series(1)
+
+
+def _runner_up(rows: pl.DataFrame, legs: pl.DataFrame, text: EndpointText) -> pl.Series:
+    """For each path the leg that would have been joined instead, as ``source > destination``; null where none would."""
+    there = rows["runner_up"].is_not_null()
+    if not there.any():
+        return pl.Series("runner_up", [None] * rows.height, dtype=pl.String)
+    numbers = rows.select(row=pl.arange(0, pl.len()), leg="runner_up").drop_nulls()
+    found = legs[legs["leg"].search_sorted(numbers["leg"])].with_columns(numbers["row"])
+    words = pl.select(pl.format("{} > {}", text.of(found, "src"), text.of(found, "dst"))).to_series()
+    named = pl.DataFrame({"row": numbers["row"], "runner_up": words})
+    return pl.DataFrame({"row": pl.arange(0, rows.height, eager=True)}).join(
+        named, "row", how="left", maintain_order="left"
+    )["runner_up"]

@@ -24,7 +24,7 @@ Example
     $ cd captures/probes-all-down-closed
     $ flowscope analyze . --topology topology.toml --select probe-failing
     F1  ERROR  Probes of node1 on port 8181 fail: status 503  [probe-failing, confirmed]
-        10 of 19 probes of 168.63.129.16 to 10.53.19.79:8181 were answered with status 503.
+        10 of 18 probes of 168.63.129.16 to 10.53.19.79:8181 were answered with status 503.
 
 References
     Azure Front Door health probes (2018-09-10): 200 is healthy, all else and any network error a failure.

@@ -19,6 +19,13 @@ Look-alikes
 Check next
     The balancer's distribution mode (5-tuple or source address), weights, and how many clients there are.
 
+Example
+    $ cd captures/uneven-pool
+    $ flowscope analyze . --topology topology.toml --select uneven-pool
+    F1  INFO  Members of web get uneven shares  [uneven-pool, likely]
+        78 new connections to 198.51.100.26:7080 fell on 3 members as vm3 64, vm1 8, vm2 6; 26 each would be
+        even.
+
 References
     Pearson's chi-square test; Cochran 1954 (numbers it needs); Wilson and Hilferty 1931 (its tail).
     Azure Load Balancer: distribution modes; count connections, not packets.

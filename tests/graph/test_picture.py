@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
+import networkx as nx
 import pytest
 
 from flowscope.graph.build import path_graph
@@ -76,3 +78,41 @@ def test_the_picture_stays_small(count: int) -> None:
     drawing = picture(condensed(path_graph(scattered(count))))
     assert float(drawing.get("height") or 0) < 3000
     assert len(list(drawing.iter("g"))) < 4 * MANY
+
+
+def test_no_edge_runs_through_a_place() -> None:
+    graph = nx.MultiDiGraph()
+    usual = {"address": "", "port": 0, "name": "", "hosts": 1, "health": ""}
+    roles = {"c": "client", "d": "client", "f": "frontend", "g": "frontend", "s": "snat", "m": "member", "n": "member"}
+    for node, role in roles.items():
+        graph.add_node(node, label=node, role=role, **usual)
+    counts = {"paths": 1, "failed": 0, "packets": 1, "bytes": 1, "outcomes": "", "findings": "", "translation": ""}
+    # Every client to every frontend, SNAT address and member: most of these pass a column.
+    pairs = [(begin, end) for begin in "cd" for end in "fgsmn"] + [("f", "m"), ("g", "n"), ("s", "m")]
+    for begin, end in pairs:
+        graph.add_edge(begin, end, key=f"{begin}{end}", kind="leg", **counts)
+    drawn = picture(graph)
+    boxes = {}
+    for one in drawn.iter("g"):
+        rect = one.find("rect")
+        if rect is not None:
+            boxes[one.get("data-key")] = (float(rect.get("x") or 0), float(rect.get("y") or 0))
+    for one in drawn.iter("g"):
+        lines = [part for part in one if part.get("class") == "line"]
+        if not lines:
+            continue
+        numbers = [float(text) for text in re.findall(r"-?[\d.]+", lines[0].get("d") or "")]
+        own = set(one.get("data-key") or "")
+        for at in range(101):
+            x, y = bezier(numbers, at / 100)
+            hit = [node for node, (left, top) in boxes.items() if left < x < left + WIDTH and top < y < top + HEIGHT]
+            assert set(hit) <= own, (one.get("data-key"), hit)
+
+
+def bezier(numbers: list[float], at: float) -> tuple[float, float]:
+    """A point of the cubic with these four points."""
+    shares = ((1 - at) ** 3, 3 * (1 - at) ** 2 * at, 3 * (1 - at) * at**2, at**3)
+    return (
+        sum(share * x for share, x in zip(shares, numbers[::2], strict=True)),
+        sum(share * y for share, y in zip(shares, numbers[1::2], strict=True)),
+    )

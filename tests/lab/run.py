@@ -22,7 +22,7 @@ from tests.lab.check import Witness
 from tests.lab.plan import Plan
 from tests.lab.scenarios.index import load
 from tests.lab.stage import Stage
-from tests.lab.world import World, missing, signal_when_orphaned, sweep
+from tests.lab.world import World, missing, remove, signal_when_orphaned, sweep
 
 JOBS = 6
 
@@ -93,8 +93,10 @@ def _obey(parent: int) -> None:
     """A worker that is told to end, or whose parent was killed, first takes down the world it plays in."""
 
     def end(*_: object) -> None:
-        for world in list(World.standing):
-            world.close()
+        # A second signal, or a lock that the interrupted code holds, must not stop this.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for world in World.standing:
+            remove(world.prefix)
         os._exit(143)
 
     signal.signal(signal.SIGTERM, end)

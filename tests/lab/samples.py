@@ -37,7 +37,7 @@ SAMPLES = {
     "snat-exhaustion": ("internet", "members"),
     "snat-pressure": ("internet", "members"),
     "truncated-packets": ("lb_out", "client"),
-    "uneven-pool": ("lb_out", "client"),
+    "uneven-pool": ("client", "members"),
     "unresponsive-service": ("lb_out",),
 }
 SEED = 20

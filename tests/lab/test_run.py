@@ -107,6 +107,10 @@ def test_a_run_that_is_ended_takes_its_world_down(run: Run, number: signal.Signa
     prefix, processes = busy(process)
     worker = int((REGISTRY / prefix).read_text().split()[0])
     os.kill(process.pid, number)
+    if number == signal.SIGTERM:
+        # Impatient: told again, and the worker too.
+        os.kill(worker, number)
+        os.kill(worker, number)
     soon(lambda: not namespaces(prefix) and not alive(processes) and not started(worker))
     assert not (REGISTRY / prefix).exists()
     assert process.wait(timeout=60) == ENDS[number]

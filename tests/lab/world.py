@@ -47,7 +47,7 @@ def started(pid: int) -> str | None:
     return None
 
 
-def _remove(prefix: str) -> None:
+def remove(prefix: str) -> None:
     """Delete a prefix's namespaces, and end what still runs in them."""
     listed = subprocess.run(["ip", "netns", "list"], text=True, capture_output=True).stdout
     for name in (line.split()[0] for line in listed.splitlines() if line.startswith(f"{prefix}-")):
@@ -66,7 +66,7 @@ def sweep() -> int:
         with contextlib.suppress(OSError, ValueError):
             pid, since = entry.read_text().split()
             if started(int(pid)) != since:
-                _remove(entry.name)
+                remove(entry.name)
                 stale += 1
     return stale
 
@@ -104,7 +104,7 @@ class World:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        _remove(self.prefix)
+        remove(self.prefix)
         if self in self.standing:
             self.standing.remove(self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,23 @@ def test_a_point_that_keeps_too_little_of_the_options_takes_nothing_away(tmp_pat
     wire.frames[cut] = [(at, frame[:snap], length) for at, frame, length in wire.frames[cut]]
     found = endpoints(joined(wire, tmp_path))
     assert [len(legs) for legs in found] == [2, 2, 2]
+
+
+def test_the_report_says_what_a_join_rests_on_and_what_came_next(tmp_path: Path) -> None:
+    wire = Wire()
+    accept(wire, full_nat(40000, 20001))
+    # The same trace replayed under other addresses, a little later and a hop further on.
+    decoy = Hop("box", ("192.0.2.50", 50000), ("192.0.2.60", 443), 61, 100_000, 63)
+    accept(wire, [decoy], T0 + 40_000)
+    analysis = joined(wire, tmp_path)
+    path = next(row for row in analysis.paths.iter_rows(named=True) if len(row["legs"]) == 2)
+    assert {"same client ISN", "same server ISN", "TTL lower by 1", "30.0 us apart"} <= set(path["reasons"])
+    text = analysis.addresses["text"]
+    rivals = analysis.legs.filter(pl.col("leg") == path["runner_up"])["src"]
+    assert [text[one] for one in rivals] == ["192.0.2.50"]
+    assert 3 <= path["margin"] < 40
+    alone = next(row for row in analysis.paths.iter_rows(named=True) if len(row["legs"]) == 1)
+    assert (alone["margin"], alone["runner_up"], alone["reasons"]) == (None, None, [])
 
 
 def test_full_nat_in_one_file_joins_by_isn_alone(tmp_path: Path) -> None:

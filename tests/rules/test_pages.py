@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.usefixtures("core")
 
 #: Of these there is no small capture that shows them.
-WITHOUT = {"uneven-pool"}
+WITHOUT: set[str] = set()
 HEADINGS = ["What it flags", "Why it matters", "Evidence", "Look-alikes", "Check next", "Example", "References"]
 
 

@@ -107,9 +107,11 @@ function graphView() {
     }
     details.append(list);
     if (pathTable) {
-      const words = node
-        ? data.nodes[key].address || data.nodes[key].label
-        : data.ends[key].map((end) => data.nodes[end].address).filter(Boolean).join(" ");
+      const exact = (end) => {
+        const { address, port } = data.nodes[end];
+        return address ? `=${address.includes(":") ? `[${address}]` : address}:${port || ""}` : "";
+      };
+      const words = (node ? [key] : data.ends[key]).map(exact).filter(Boolean).join(" ");
       const button = make("button", { type: "button" }, "Show the paths");
       button.addEventListener("click", () => showPaths(pathTable, words));
       details.append(button);

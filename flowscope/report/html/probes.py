@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,11 +17,14 @@ from flowscope.report.probe_rows import endpoint, latency_ms
 from flowscope.report.times import SECOND
 
 if TYPE_CHECKING:
+    from flowscope.probes.policies import State
+    from flowscope.probes.pools import PoolHealth
     from flowscope.probes.replay import Health
     from flowscope.report.html.view import View
 
 _WIDTH, _LEFT, _ROW = 1160, 250, 46
 _MOST_ROWS = 60
+_MOST_POOLS = 10
 _MOST_MARKS = 400
 _MOST_CHANGES = 40
 _SIGNS = {"up": "▲ up", "down": "▼ down", "unknown": "? unknown"}
@@ -55,8 +59,10 @@ def _drawing(view: View, healths: list[Health]) -> Element:
     begin = min(int(str(one.readings["sent_ns"].min())) for one in healths)
     end = max(one.known_until_ns for one in healths)
     axis = Axis(begin, end, _LEFT, _WIDTH - 20)
-    bottom = 10 + _ROW * len(healths)
-    rows = [_row(view, health, axis, 10 + _ROW * at) for at, health in enumerate(healths)]
+    pools = [pool for pool in view.analysis.pool_health if len(pool.group.members) > 1][:_MOST_POOLS]
+    bottom = 10 + _ROW * (len(pools) + len(healths))
+    rows = [_pool(view, pool, axis, 10 + _ROW * at) for at, pool in enumerate(pools)]
+    rows += [_row(view, health, axis, 10 + _ROW * at) for at, health in enumerate(healths, len(pools))]
     hatch = element(
         "pattern", element("rect", width=6, height=6, class_="hatch-ground"),
         element("path", d="M-1 7L7 -1M-1 1L1 -1M5 7L7 5", class_="hatch"),
@@ -77,15 +83,35 @@ def _drawing(view: View, healths: list[Health]) -> Element:
     )
 
 
-def _row(view: View, health: Health, axis: Axis, y: float) -> Element:
-    told = f"{_called(view, health)}, asked by {view.address(health.series.source)}"
-    states = [
+def _pool(view: View, pool: PoolHealth, axis: Axis, y: float) -> Element:
+    """All members of a pool taken together: down while every one of them is."""
+    called = ", ".join(view.endpoint(*one) for one in pool.group.frontends)
+    told = f"pool {pool.group.name or called}"
+    words = ", ".join(f"{change.state} from {view.moment(change.time_ns, 3)}" for change in pool.timeline[:6])
+    return element(
+        "g",
+        element("title", f"{told}: {words or 'no state'}"),
+        element("text", shortened(told, 34), x=_LEFT - 12, y=y + 18, class_="name"),
+        element("text", "all members together", x=_LEFT - 12, y=y + 32, class_="detail"),
+        *_states(view, pool.stretches(), axis, y),
+        role="img",
+        aria_label=f"{told}: {words or 'no state'}",
+        class_="pool-line",
+    )
+
+
+def _states(view: View, stretches: Iterable[tuple[int, int, State]], axis: Axis, y: float) -> list[Element]:
+    return [
         element(
             "rect", element("title", f"{state} from {view.moment(start, 3)} to {view.moment(stop, 3)}"),
             x=axis.x(start), y=y + 12, width=max(axis.x(stop) - axis.x(start), 1.5), height=14, class_=f"state {state}",
         )
-        for start, stop, state in health.stretches()
+        for start, stop, state in stretches
     ]  # fmt: skip
+
+
+def _row(view: View, health: Health, axis: Axis, y: float) -> Element:
+    told = f"{_called(view, health)}, asked by {view.address(health.series.source)}"
     words = ", ".join(
         f"{change.state} from {view.moment(change.time_ns, 3)} ({change.reason})" for change in health.timeline[:6]
     )
@@ -94,7 +120,7 @@ def _row(view: View, health: Health, axis: Axis, y: float) -> Element:
         element("title", f"{told}: {words or 'no state'}"),
         element("text", shortened(_called(view, health), 34), x=_LEFT - 12, y=y + 18, class_="name"),
         element("text", f"asked by {view.address(health.series.source)}", x=_LEFT - 12, y=y + 32, class_="detail"),
-        *states,
+        *_states(view, health.stretches(), axis, y),
         *_marks(view, health, axis, y),
         role="img",
         aria_label=f"{told}: {words or 'no state'}",

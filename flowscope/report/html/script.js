@@ -90,8 +90,12 @@ class LiveTable {
     if (wanted.length && !this.words) {
       this.words = this.all.map((row) => this.columns.map((column) => column.text(row)).join(" ").toLowerCase());
     }
+    // "=10.0.0.1:80" is that endpoint and not 10.0.0.1:8080; "=10.0.0.1:" is any port of that address.
+    const meets = (words, one) =>
+      one[0] !== "=" ? words.includes(one)
+        : ` ${words} `.includes(one.endsWith(":") ? ` ${one.slice(1)}` : ` ${one.slice(1)} `);
     this.rows = this.all.filter((row) =>
-      (!choice || this.options.chosen(row, choice)) && wanted.every((one) => this.words[row].includes(one)));
+      (!choice || this.options.chosen(row, choice)) && wanted.every((one) => meets(this.words[row], one)));
     this.order();
   }
   sort(at) {

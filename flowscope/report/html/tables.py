@@ -79,7 +79,8 @@ def _routes(view: View) -> Element:
         name = view.name(row["backend"]) if row["backend"] is not None else ""
         show = element(
             "button", "Show", type="button", class_="show-route", hidden=True,
-            data_filter=f"{frontend} {backend}".strip(), aria_label=f"Show the paths to {backend}",
+            data_filter=" ".join(f"={one}" for one in filter(None, (frontend, backend))),
+            aria_label=f"Show the paths to {backend}",
         )  # fmt: skip
         lines.append(
             (

@@ -139,6 +139,6 @@ def uneven_pool(stage: Stage) -> None:
     stage.tables.frontend("web", stage.web, "dnat")
     stage.serve_pool()
     stage.start()
-    stage.call({"cli": [stage.to(stage.web, count=150, gap=0.012)]})
+    stage.call({"cli": [stage.to(stage.web, count=90, gap=0.02)]})
     stage.stop()
     stage.expect("uneven-pool", "web", also=[f"{stage.plan.vip}:{stage.plan.frontend_port}"])

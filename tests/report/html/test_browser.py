@@ -114,6 +114,19 @@ def test_a_route_opens_its_healthy_paths(browser: Browser, page: Path) -> None:
     quiet(browser, page)
 
 
+def test_an_endpoint_can_be_asked_for_exactly(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    for words, number in (
+        ("10.0.0.1", 90),
+        ("=10.0.0.1:", 0),
+        ("=10.0.0.13:", 19),
+        ("=10.0.0.13:80", 0),
+        ("=10.0.0.13:8080", 19),
+    ):
+        browser.value(f"pathTable.filter({words!r}, '')")
+        assert browser.value("pathTable.rows.length") == number, words
+
+
 def test_the_graph_is_selected_zoomed_and_moved(browser: Browser, page: Path) -> None:
     browser.open(page)
     box = "document.querySelector('svg.path-graph').getAttribute('viewBox')"
@@ -140,6 +153,18 @@ def test_the_graph_is_selected_zoomed_and_moved(browser: Browser, page: Path) ->
     assert "findings F" in browser.value("document.getElementById('graph-details').textContent")
     browser.press("Escape", 27)
     assert browser.value("document.querySelector('.path-graph.chosen')") is None
+
+
+def test_the_paths_of_a_place_are_shown(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.click(".path-graph [id^='node-'][data-key='n3']")
+    browser.click("#graph-details button")
+    text = browser.value("document.querySelector('#path-table .controls').textContent")
+    shown = browser.value("[...document.querySelectorAll('#path-table tbody tr')].map((row) => row.textContent)")
+    words = browser.value("document.querySelector('#path-table input').value")
+    assert words.startswith("=10.0.0.")
+    assert "No paths" not in text
+    assert all(words[1:] in row for row in shown)
 
 
 def test_the_ladder_shows_the_looped_syn(browser: Browser, page: Path) -> None:
