@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -281,7 +282,7 @@ class Watch:
             return {}
         rings = {ring for ring, source in enumerate(self.sources) if source.own and not source.ended}
         points = self._held.points.filter(pl.col("ring").is_in(sorted(rings)))["point"].to_list()
-        return dict.fromkeys(points, seen_ns - _HELD_BACK_NS)
+        return dict.fromkeys(points, seen_ns - int(_HELD_BACK_NS * _busy()))
 
     @property
     def settings(self) -> Settings:
@@ -363,6 +364,13 @@ class Watch:
     def files(self) -> list[Growing]:
         """Every file, by number."""
         return sorted((file for _, file in self._files), key=lambda file: file.number)
+
+
+def _busy() -> float:
+    """How many times slower than alone a program runs here: the capture program gets its turn as late as others do."""
+    if not hasattr(os, "getloadavg"):
+        return 1.0
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _in_core_numbers(finding: Finding, numbers: pl.Series) -> Finding:
