@@ -47,6 +47,14 @@ def need(program: str, what: str) -> str:
     return found
 
 
+def version(program: str) -> str:
+    """The version of one of Wireshark's programs, ``?`` when it does not say."""
+    with _environment() as environment:
+        told = subprocess.run([program, "-v"], capture_output=True, env=environment, check=False).stdout
+    words = told.decode("utf-8", "replace").split()
+    return next((word.rstrip(".") for word in words if word[:1].isdigit()), "?")
+
+
 def check_filter(display_filter: str) -> None:
     """Has a display filter compiled, so that a wrong one is an error and not a filter that matches nothing.
 
@@ -119,10 +127,7 @@ def convert(path: str, folder: str) -> tuple[str, str, str] | None:
                 [capinfos, "-t", "-T", "-r", os.path.abspath(path)], capture_output=True, env=environment, check=False
             )
             kind = told.stdout.decode("utf-8", "replace").rstrip("\n").rpartition("\t")[2] or kind
-        version = subprocess.run([editcap, "-v"], capture_output=True, env=environment, check=False).stdout
-    words = version.decode("utf-8", "replace").split()
-    number = next((word for word in words if word[:1].isdigit()), "?")
-    return target, kind, f"editcap {number}"
+    return target, kind, f"editcap {version('editcap')}"
 
 
 def dissect(path: str) -> Iterator[str]:

@@ -88,7 +88,12 @@ def versions(analysis: Analysis) -> dict[str, str]:
     """What has a say in the result."""
     import polars
 
-    return {"flowscope": analysis.version, "polars": polars.__version__}
+    known = {"flowscope": analysis.version, "polars": polars.__version__}
+    if analysis.settings.display_filter is not None:
+        from flowscope.capture.wireshark import version
+
+        known["tshark"] = version("tshark")
+    return known
 
 
 def run_time(analysis: Analysis) -> str | None:

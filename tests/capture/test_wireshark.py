@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from flowscope.analysis import analyze
 from flowscope.capture.spool import Spool
-from flowscope.capture.wireshark import check_filter, dissect, matching, need
+from flowscope.capture.wireshark import check_filter, dissect, matching, need, version
 from flowscope.errors import CaptureError, FlowscopeError
 from flowscope.settings import Settings
 from tests.capture_bytes import handshake, pcap, pcapng, segment
@@ -100,6 +101,10 @@ def test_formats_of_others_are_converted_and_named(tmp_path: Path, kind: str) ->
 
     assert capture.sha256 == sha256(foreign.read_bytes()).hexdigest()
     assert analysis.points[0].name == "other.trc"
+
+
+def test_versions_are_numbers() -> None:
+    assert re.fullmatch(r"\d+(\.\d+)+", version("tshark")) and version("tshark") == version("editcap")
 
 
 def test_what_wireshark_cannot_read_either_is_no_capture(tmp_path: Path) -> None:
