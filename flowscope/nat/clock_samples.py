@@ -12,7 +12,7 @@ import polars as pl
 from flowscope.nat.clock_fit import Sample, Stretch, fit
 
 _SYN, _SYN_ACK = 0, 1
-_CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_ttl_max")
+_CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_syn_ttl")
 #: Clocks of hosts that keep time at all do not differ by more; SYNs alone prove less than that.
 _USUAL_NS = 5_000_000_000
 #: SYNs that tell of a larger difference must agree this well.
@@ -88,7 +88,7 @@ def _pairs(openings: pl.DataFrame, key: list[str]) -> pl.DataFrame:
 
 
 def _further_on(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pairs.filter((pl.col("leg") == pl.col("leg_b")) | (pl.col("fwd_ttl_max") != pl.col("fwd_ttl_max_b")))
+    return pairs.filter((pl.col("leg") == pl.col("leg_b")) | (pl.col("fwd_syn_ttl") != pl.col("fwd_syn_ttl_b")))
 
 
 def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:

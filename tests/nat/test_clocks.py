@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowscope.analysis import analyze
-from tests.wire import MS, T0, Hop, Wire, accept
+from tests.wire import ACK, MS, RST, SYN, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -50,3 +50,18 @@ def test_one_host_s_points_are_not_shifted_by_their_distance(tmp_path: Path) -> 
     wire = Wire()
     accept(wire, [Hop("in", A, B, 64, 10_000), Hop("out", A, B, 63, 60_000)])
     assert [point.clock_offset_ns for point in analyze(wire.write(tmp_path)).points] == [0, 0]
+
+
+def test_syns_alone_tell_where_resets_came_by_a_shorter_way(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(4):
+        client = ("10.1.0.5", 40000 + at)
+        called = Hop("caller", client, ("10.1.0.9", 80), 64, 0)
+        served = Hop("member", client, ("10.1.0.6", 8080), 63, 60_000, 64)
+        direct = Hop("member", client, ("10.1.0.6", 8080), 64, 30_000, 64)
+        wire.packet([called, served], T0 + at * 10 * MS, SYN, 1000 + at)
+        wire.packet([direct], T0 + at * 10 * MS + MS, SYN | ACK, 9000 + at, 1001 + at, back=True)
+        # The caller has not called the member: its reset does not pass the balancer, and keeps its TTL.
+        wire.packet([direct], T0 + at * 10 * MS + 2 * MS, RST, 1001 + at)
+    analysis = analyze(wire.write(tmp_path))
+    assert [len(legs) for legs in analysis.paths["legs"]] == [2] * 4
