@@ -265,6 +265,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
             *failed,
             *(tags.missing(load_profiles()) if tags else ()),
             *given.definitions.unknown,
+            *given.cloud.security.unplaced(),
         ],
         judged=judged,
         health=health,

@@ -102,6 +102,8 @@ def _read(path: str) -> _File:
         from flowscope.cloud.yaml_text import parse_yaml
 
         return _checked(_File(data, tree=parse_yaml(data)))
+    if not re.search(r"(?m)^\s*(\[|[\w\"'.-]+\s*=|#)", text):
+        raise GivenFileError(path, f"is no topology file and no definition that is known; {_WANTED}")
     return _File(data, toml=read_topology(path))
 
 

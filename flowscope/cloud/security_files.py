@@ -71,6 +71,14 @@ class Security:
                 found += mine
         return found
 
+    def unplaced(self) -> list[str]:
+        """One sentence for each file of which nobody can tell whom its groups protect."""
+        return [
+            f"{path} holds rules of several places and does not say which is whose: none of it is used; give "
+            f"{path}=WHERE (a member, address or prefix), or the interfaces and subnets with another --nsg"
+            for path in self.ambiguous()
+        ]
+
     def ambiguous(self) -> list[str]:
         """Files with rules of several places, and nothing that says which is whose."""
         usable = {id(one) for one in self._for_anybody(())}

@@ -209,6 +209,7 @@ def test_what_two_topology_files_both_define_is_an_error(tmp_path: Path) -> None
     ("kind: Service\nspec: [", "not valid YAML at line"),
     ("kind: Service\na: &x [1]\nspec: *x\n", "aliases are not read"),
     ("kind: Pod\nspec: {}\n", "is none that is known"),
+    ("State Recv-Q\nLISTEN 0\n", "is no topology file and no definition that is known; --topology takes"),
 ])  # fmt: skip
 def test_what_is_damaged_gets_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "given"
@@ -218,7 +219,7 @@ def test_what_is_damaged_gets_one_clear_line(tmp_path: Path, text: str, said: st
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["[[frontend]]\nadress = 1\n", "nonsense\n", '[[pool]]\nname = "x"\n[['])
+@pytest.mark.parametrize("text", ["[[frontend]]\nadress = 1\n", "a = nonsense\n", '[[pool]]\nname = "x"\n[['])
 def test_the_rest_is_a_topology_file_with_its_own_errors(tmp_path: Path, text: str) -> None:
     path = tmp_path / "given"
     path.write_text(text)

@@ -302,6 +302,17 @@ def test_what_was_given_is_listed_with_its_hash_and_use(before: Wire, tmp_path: 
     ]  # fmt: skip
 
 
+def test_rules_of_several_places_are_not_used_and_said_so(before: Wire, tmp_path: Path) -> None:
+    groups = [json.loads(Path(nsg(tmp_path / "g.json", deny("all", 100, "*"), name=name)).read_text()) for name in "ab"]
+    (tmp_path / "list.json").write_text(json.dumps(groups))
+    settings = Settings(nsg=(str(tmp_path / "list.json"),))
+    (tmp_path / "topology.toml").write_text(TOPOLOGY)
+    held = analyze(before.write(tmp_path / "captures"), topology=str(tmp_path / "topology.toml"), settings=settings)
+    assert "nsg-deny" not in rules_of(held)
+    (said,) = held.problems
+    assert "holds rules of several places and does not say which is whose" in said and "list.json=WHERE" in said
+
+
 def test_addresses_are_those_the_members_rules_see(tmp_path: Path) -> None:
     # Behind a balancer that puts its own address in, the client's is not what the rule is asked about.
     (tmp_path / "captures").mkdir()
