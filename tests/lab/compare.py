@@ -38,6 +38,7 @@ def analyze(exe: str, folder: Path, *, blind: bool = False, captures: Iterable[s
     report = folder / ("report-blind.json" if blind else "report.json")
     argv = [exe, "analyze", *files, "--format", "json", "-o", report.name]
     argv += [] if blind else ["--topology", "topology.toml"]
+    argv += ["--nsg", "nsg.json"] if (folder / "nsg.json").exists() else []
     done = subprocess.run(argv, cwd=folder, text=True, capture_output=True, timeout=300)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()}")

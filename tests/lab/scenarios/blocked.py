@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.lab.check import SYN, SYN_ACK, Witness
 from tests.lab.nat import drop
 from tests.lab.plan import Member
@@ -132,3 +134,30 @@ def blocked_one_client(stage: Stage) -> None:
     stage.call({"cli": groups})
     stage.stop()
     stage.expect("blocked-traffic", bad, where="upstream_of_vm")
+
+
+def group(*rules: tuple[str, int, str, str, str]) -> str:
+    """An Azure group as its tools print it: (name, priority, access, destination, port), inbound, and the defaults."""
+    fields = ("name", "priority", "access", "destinationAddressPrefix", "destinationPortRange")
+    every = {"direction": "Inbound", "protocol": "*", "sourceAddressPrefix": "*", "sourcePortRange": "*"}
+    probes = ("AllowAzureLoadBalancerInBound", 65001, "Allow", "*", "*")
+    defaults = [
+        {**every, **dict(zip(fields, ("AllowVnetInBound", 65000, "Allow", "VirtualNetwork", "*"), strict=True)),
+         "sourceAddressPrefix": "VirtualNetwork"},
+        {**every, **dict(zip(fields, probes, strict=True)), "sourceAddressPrefix": "AzureLoadBalancer"},
+        {**every, **dict(zip(fields, ("DenyAllInBound", 65500, "Deny", "*", "*"), strict=True))},
+    ]  # fmt: skip
+    custom = [{**every, **dict(zip(fields, rule, strict=True))} for rule in rules]
+    return json.dumps({"name": "pool-nsg", "securityRules": custom, "defaultSecurityRules": defaults}, indent=1)
+
+
+@scenario("nsg-deny", before)
+def nsg_deny(stage: Stage) -> None:
+    """A security group denies data to one member before the rule that allows it; the group's file is given."""
+    rule = "ip daddr MEMBER tcp dport PORT counter drop"
+    victim = play(stage, "upstream_of_vm", rule, "sw", "bridge", "forward")
+    port = str(stage.plan.data_port)
+    denied = ("deny-one", 200, "Deny", f"{victim.address}/32", port)
+    (stage.folder / "nsg.json").write_text(group(denied, ("allow-all", 300, "Allow", "*", "*")))
+    stage.expected.clear()
+    stage.expect("nsg-deny", stage.member_at(victim), backend=victim.name, note="given with --nsg nsg.json")
