@@ -212,7 +212,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
     sent = clocks.correct(sent, "time_ns", "at_ns")
-    joins = join_legs(legs, events, sent, clocks.islands, addresses, known, told)
+    joins = join_legs(legs, flows, events, sent, clocks.islands, addresses, known, told)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)

@@ -10,6 +10,7 @@ _PACKETS = {
     "data": "same segments",
     "shift": "same segments behind one constant shift",
     "datagram": "same datagrams",
+    "range": "same ranges of sequence numbers both ways",
 }
 
 
@@ -34,7 +35,11 @@ def join_reasons() -> pl.Expr:
         _when(pl.col("same_tsval") & (pl.col("tsval") != 0), "same TCP timestamp"),
         _when("expected", "the topology expects it"),
         pl.when(pl.col("drop") > 0).then(pl.format("TTL lower by {}", "drop")).otherwise(pl.lit("TTL not lower")),
-        pl.when("same_clock").then(pl.format("{} us apart", far.round(1))).otherwise(pl.lit("clocks not compared")),
+        pl.when(pl.col("by") == "range")
+        .then(None)
+        .when("same_clock")
+        .then(pl.format("{} us apart", far.round(1)))
+        .otherwise(pl.lit("clocks not compared")),
         _when(~pl.col("same_id"), "but another IP identification"),
         _when(~pl.col("same_window").fill_null(value=True), "but another window"),
         pl.when(pl.col("crowd") > 2).then(pl.format("but {} legs have such a packet", "crowd")),

@@ -27,6 +27,7 @@ _LONGEST_WAIT_NS = {
     "data": 1_000_000_000,
     "shift": 1_000_000_000,
     "datagram": 1_000_000_000,
+    "range": 1_000_000_000,
 }
 #: Of two partners, one this much nearer in time is the right one, unless both are within what a network needs.
 _MUCH_NEARER = 16
@@ -56,6 +57,7 @@ JOINS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 def join_legs(
     legs: pl.DataFrame,
+    flows: pl.DataFrame,
     events: pl.DataFrame,
     datagrams: pl.DataFrame,
     islands: pl.DataFrame,
@@ -67,6 +69,7 @@ def join_legs(
 
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
+        flows: with ``leg``.
         events: with ``leg``, ``point`` and ``at_ns`` (time on the reference clock).
         datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
@@ -78,7 +81,7 @@ def join_legs(
         Columns as in :data:`JOINS`; ``before`` is null where two candidates fit as well (``ambiguous``); ``turn``
         is the leg of the two whose halves must be exchanged so that both go the same way.
     """
-    pairs = meetings(legs, events, datagrams, islands)
+    pairs = meetings(legs, flows, events, datagrams, islands)
     if not pairs.height:
         return pl.DataFrame(schema=JOINS)
     pairs = _directed(pairs, legs)
@@ -146,7 +149,7 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     new_id = _fate(profile, "ip_id") == "new"
     distance = pl.col("gap_ns").abs()
     datagram = pl.col("by") == "datagram"
-    answered = pl.col("same_answer").fill_null(value=False) | (datagram & (pl.col("ways") == 2))
+    answered = pl.col("same_answer").fill_null(value=False) | (pl.col("ways") == 2)
     # A translator that renumbers says so by a constant shift; then other numbers contradict nothing.
     shifted = pl.col("by") == "shift"
     contradicted = ~pl.col("same_answer").fill_null(value=True) & ~shifted
@@ -268,7 +271,7 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("shift"))
         .when("src_kept")
         .then(pl.lit("tuple"))
-        .when(pl.col("by").is_in(["data", "datagram"]))
+        .when(pl.col("by").is_in(["data", "datagram", "range"]))
         .then(pl.lit("payload"))
         .otherwise(pl.lit("isn"))
         .alias("method"),

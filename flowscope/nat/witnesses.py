@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.datagrams import met_datagrams
+from flowscope.nat.ranges import overlapping
 from flowscope.nat.shifted import shifted_segments
 
 _TCP = 6
@@ -40,17 +41,20 @@ MEETINGS = {
     "ip_id": pl.UInt16,
     "tsval": pl.UInt32,
 }
-"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``, ``shift``, ``datagram``),
-how many legs have such a packet, how many packets the two share, in how many directions (of datagrams; else 1), the
-half it belongs to on leg ``a``, whether ``b`` has it in the other half, and of the two copies nearest in time: ``b``
-minus ``a``, TTL of ``a`` minus ``b``, and what they have in common."""
+"""Columns of :func:`meetings`: two legs, the kind of packet (``syn``, ``syn-ack``, ``data``, ``shift``, ``datagram``,
+``range``), how many legs have such a packet, how many packets the two share, in how many directions (of datagrams and
+ranges; else 1), the half it belongs to on leg ``a``, whether ``b`` has it in the other half, and of the two copies
+nearest in time: ``b`` minus ``a``, TTL of ``a`` minus ``b``, and what they have in common."""
 
 
-def meetings(legs: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
+def meetings(
+    legs: pl.DataFrame, flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, islands: pl.DataFrame
+) -> pl.DataFrame:
     """Pairs of legs that share a packet, one row per pair and kind; columns as in :data:`MEETINGS`.
 
     Args:
         legs: as :func:`flowscope.nat.legs.leg_table` returns them.
+        flows: with ``leg``.
         events: with ``leg``, ``point`` and ``at_ns``.
         datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
         islands: columns ``point`` and ``island`` of :attr:`flowscope.nat.clocks.Clocks.islands`.
@@ -66,6 +70,7 @@ def meetings(legs: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, 
             _segments(events, islands, missing),
             met_segments(shifted_segments(legs, events), islands, "shift"),
             _datagrams(datagrams, islands),
+            _ranges(flows, islands, missing),
         ]
     )
 
@@ -171,6 +176,28 @@ def _datagrams(datagrams: pl.DataFrame, islands: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=MEETINGS)
     met = met_datagrams(datagrams, islands.select("point", "island"), _compared())
     return met.with_columns(by=pl.lit("datagram")).select(*(pl.col(name).cast(kind) for name, kind in MEETINGS.items()))
+
+
+def _ranges(flows: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
+    """Legs that carry one stretch of sequence numbers, where at least one of them has no SYN."""
+    met = overlapping(flows, missing) if missing.len() and flows["point"].n_unique() > 1 else pl.DataFrame()
+    if not met.height:
+        return pl.DataFrame(schema=MEETINGS)
+    island = dict(islands.select("point", "island").iter_rows())
+    where = [pl.col(name).replace_strict(island, return_dtype=pl.Int64) for name in ("point", "point_b")]
+    return met.with_columns(
+        by=pl.lit("range"),
+        crowd=pl.lit(2),
+        shared=pl.lit(1),
+        ways=pl.lit(2),
+        half=pl.lit(0),
+        same_point=pl.col("point") == pl.col("point_b"),
+        same_clock=where[0] == where[1],
+        same_id=pl.lit(value=True),
+        same_tsval=pl.lit(value=True),
+        ip_id=pl.lit(0),
+        tsval=pl.lit(0),
+    ).select(*(pl.col(name).cast(kind) for name, kind in MEETINGS.items()))
 
 
 def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
