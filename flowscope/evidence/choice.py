@@ -88,6 +88,8 @@ class Chooser:
         self._ends = analysis.paths.select(
             "path",
             "first_ns",
+            "backend",
+            "backend_port",
             hosts=pl.concat_list("client", "frontend", "snat", "backend").list.drop_nulls(),
             last_ns=_last(analysis),
         )
@@ -179,7 +181,7 @@ class Chooser:
         return sorted(times, key=lambda path: path not in first)
 
     def _related(self, own: list[int], hosts: Collection[int]) -> list[int]:
-        """Paths of these hosts that the finding does not explain, nearest in time first."""
+        """Paths of these hosts that the finding does not explain: nearest in time first, every service in turn."""
         mine = self._ends.filter(pl.col("path").is_in(own))
         others = self._ends.filter(
             ~pl.col("path").is_in(own), pl.col("hosts").list.eval(pl.element().is_in(sorted(hosts))).list.any()
@@ -193,7 +195,9 @@ class Chooser:
             pl.lit(first, pl.Int64) - pl.col("last_ns"),
             pl.col("first_ns") - pl.lit(last, pl.Int64),
         )
-        return others.sort(away, "first_ns", "path")["path"].to_list()
+        others = others.sort(away, "first_ns", "path")
+        turn = pl.int_range(pl.len()).over("backend", "backend_port")
+        return others.sort(turn, maintain_order=True)["path"].to_list()
 
     def _subject_hosts(self, finding: Finding) -> list[int]:
         """Address numbers of the subject: of its endpoints, of a pool's members and frontends, of a path's ends."""
@@ -218,7 +222,7 @@ class Chooser:
         mates = {member.address for pool in topology.pools if pool.name in pools for member in pool.members}
         mates |= {frontend.address for frontend in topology.frontends if frontend.pool in pools}
         callers = paths.filter(pl.col("backend").is_in(sorted(hosts)))["client"].unique()
-        called = paths.filter(pl.col("client").is_in(callers.implode()))["backend"].drop_nulls().unique()
+        called = paths.filter(pl.col("client").is_in(sorted({*callers, *hosts})))["backend"].drop_nulls().unique()
         fronts = paths.filter(pl.col("backend").is_in(called.implode()))["frontend"].drop_nulls().unique().sort()
         behind = paths.filter(pl.col("frontend").is_in(fronts.implode()))["backend"].drop_nulls().unique()
         known = self._analysis.addresses.filter(pl.col("text").is_in(sorted(mates)))["address"]
