@@ -35,11 +35,11 @@ def scene(folder: Path) -> list[str]:
 
 
 def shown(analysis: Analysis) -> tuple[list[Any], list[Any]]:
-    """Paths and findings, without numbers that depend on their order."""
+    """Paths and findings, without numbers that depend on their order; a topology is one more reason for a join."""
     text = analysis.addresses["text"].to_list()
     paths = [
         {name: text[value] if name in ("client", "frontend", "snat", "backend") and value is not None else value
-         for name, value in row.items() if name != "legs"}
+         for name, value in row.items() if name not in ("legs", "margin", "reasons")}
         for row in analysis.paths.iter_rows(named=True)
     ]  # fmt: skip
     return paths, [(one.key, one.verdict, one.count, one.paths) for one in analysis.findings]

@@ -52,10 +52,10 @@ def test_whole_document() -> None:
         {
             "id": 0, "protocol": "tcp", "first": "2026-01-01T00:00:00.000000000Z", "client": "10.0.0.9:50001",
             "frontend": "10.0.0.100:80", "snat": None, "backend": "10.0.0.4:8080", "outcome": "established",
-            "method": "isn", "confidence": 0.999, "ambiguous": False,
+            "method": "isn", "confidence": 0.999, "ambiguous": False, "margin": None, "runner_up": None, "reasons": [],
             "legs": [
-                {"src": "10.0.0.9:50001", "dst": "10.0.0.100:80", "flows": [0]},
-                {"src": "10.0.0.9:50001", "dst": "10.0.0.4:8080", "flows": [2, 1]},
+                {"src": "10.0.0.9:50001", "dst": "10.0.0.100:80", "flows": [0], "tunnels": []},
+                {"src": "10.0.0.9:50001", "dst": "10.0.0.4:8080", "flows": [2, 1], "tunnels": []},
             ],
         }
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_path_of_one_leg_and_what_is_not_known() -> None:
     )
     path = content["paths"][0]
     assert (path["frontend"], path["snat"], path["backend"]) == (None, None, "10.0.0.4:2")
-    assert path["legs"] == [{"src": "10.0.0.9:1", "dst": "10.0.0.4:2", "flows": [0]}]
+    assert path["legs"] == [{"src": "10.0.0.9:1", "dst": "10.0.0.4:2", "flows": [0], "tunnels": []}]
     assert content["flows"][0]["rev"]["isn"] is None
 
 
