@@ -21,6 +21,7 @@ DOORS = {
     "rich": ("cli/",),
     "flowscope._core": ("capture/", "live/", "__init__.py", "analysis.py"),
     "psutil": ("host/",),
+    "yaml": ("cloud/yaml_text.py",),
 }
 """Package, and the modules that may import it."""
 

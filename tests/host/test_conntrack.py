@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +34,23 @@ def test_every_form_is_read() -> None:
         (6, ("2001:db8::9", 1), ("2001:db8::4", 8080)),
     ]
     assert all(one.translated for one in table)
+
+
+def test_a_router_s_table_is_read_whole() -> None:
+    tables = list((Path(os.environ.get("FLOWSCOPE_TRUTH", "none")).parent / "samples" / "conntrack").glob("*.txt"))
+    if not tables:
+        pytest.skip("no samples/ beside FLOWSCOPE_TRUTH")
+    for path in tables:
+        lines = [line.split() for line in path.read_text().splitlines()]
+        table = parse(path.read_text())
+        assert [one.before[0] for one in table] == [
+            {"tcp": 6, "udp": 17}[line[2]] for line in lines if line[2] != "icmp"
+        ]
+        # The answer of what a router translates goes to another address than the question came from.
+        answers = [[word for word in line if word.startswith("dst=")][1] for line in lines if line[2] != "icmp"]
+        asked = [next(word for word in line if word.startswith("src=")) for line in lines if line[2] != "icmp"]
+        moved = [answer[4:] != question[4:] for answer, question in zip(answers, asked, strict=True)]
+        assert [one.before[1][0] != one.after[1][0] for one in table] == moved and any(moved)
 
 
 def test_joins_are_confirmed_and_contradicted() -> None:
