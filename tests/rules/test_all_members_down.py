@@ -8,7 +8,7 @@ import pytest
 
 from flowscope.findings import Verdict
 from tests.probes.asking import clients, known, rounds
-from tests.rules.scene import findings
+from tests.rules.scene import findings, judged
 from tests.wire import Wire
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -51,6 +51,9 @@ def test_spares_a_pool_of_which_one_members_probes_were_not_captured(tmp_path: P
 def test_doubts_when_no_client_called(tmp_path: Path, policy: str, then: str | None) -> None:
     wire = Wire()
     rounds(wire, FAIL, FAIL)
-    (found,) = findings(wire, tmp_path, RULE, known(policy))
+    analysis = judged(wire, tmp_path, known(policy))
+    # Front Door asks where it sends clients: a topology with another port for its probes is told so.
+    assert [problem for problem in analysis.problems if policy != "front-door" or "Front Door" not in problem] == []
+    (found,) = (one for one in analysis.findings if one.rule == RULE)
     assert (found.facts.get("then"), found.verdict) == (then, Verdict.LIKELY)
     assert any("No client" in caveat for caveat in found.caveats)
