@@ -49,10 +49,12 @@ class Server:
         coming: asyncio.Task[tuple[socket.socket, Any]] | None = None
         while True:
             if self.state(listener) == "refuse":
-                if coming and sock:
+                # A connection may just have been taken: then nothing waits, and the socket is open all the same.
+                if coming:
                     coming.cancel()
+                if sock:
                     sock.close()
-                    coming = sock = None
+                coming = sock = None
                 await asyncio.sleep(0.02)
                 continue
             sock = sock or self.bind(listener)

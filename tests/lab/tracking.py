@@ -14,7 +14,8 @@ from tests.lab.packets import Tuple4
 from tests.lab.world import World
 
 NETFILTER = 12
-BUFFER_BYTES = 64 << 20
+#: Each event takes a few KiB there: those of the largest scenario fit, should nobody read for a while.
+BUFFER_BYTES = 256 << 20
 PAIR = re.compile(r"src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
 
 
