@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,10 @@ CASES = {
     "hairpin-always": ({"lb": ["in0"], "be1": ["eth0"]}, "hairpin-mismatch"),
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.environ.get("FLOWSCOPE_LAB") == "0", reason="FLOWSCOPE_LAB=0"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,9 @@ def test_the_report_is_that_of_the_written_files(played: dict[str, Played], name
         again = subprocess.run(line, capture_output=True, text=True, check=True)
         offline = [json.loads(text) for text in again.stdout.splitlines()]
         assert len(watcher.files) == len(watcher.interfaces)
-        assert [but_for_this_machine(line) for line in watcher.final] == offline
+        # That a link came up is told by the machine; no file holds it.
+        final = [line for line in watcher.final if not str(line.get("kind", "")).startswith("interface-")]
+        assert [but_for_this_machine(line) for line in final] == offline
 
 
 @pytest.mark.parametrize("name", CASES)
