@@ -25,7 +25,7 @@ def described(addresses: pl.DataFrame, defined: Definitions, profile: Given | No
         defined: what the files say.
         profile: the file of the balancer's kind, when it was a file.
     """
-    there = set(addresses["text"])
+    there = set(addresses["text"]) if defined.given else set()
     found = []
     for given, named in zip(defined.given, defined.addresses, strict=True):
         here = len(named & there)
@@ -62,14 +62,21 @@ def _names(rule: Rule) -> tuple[str, ...]:
 
 def _security(window: Window) -> list[Given]:
     security = window.cloud.security
-    ends = sorted(set(window.legs["src"]) | set(window.legs["dst"]))
-    hosts = [window.address(number) for number in ends]
+    if not security.files:
+        return []
+    hosts = _hosts(window, "src", "dst")
     found = []
     for file in security.files:
         path = file.given.path
         protected = [host for host in hosts if any(one.file == path for one in security.before(host)[0])]
         found.append(file.given.noting(*_sentences(security, path, protected)))
     return found
+
+
+def _hosts(window: Window, *ends: str) -> list[str]:
+    """Addresses of the legs' ends, by number."""
+    numbers = pl.concat([window.legs[end] for end in ends]).unique().sort()
+    return window.addresses["text"].gather(numbers).to_list()
 
 
 def _sentences(security: Security, path: str, protected: list[str]) -> list[str]:
@@ -86,7 +93,9 @@ def _sentences(security: Security, path: str, protected: list[str]) -> list[str]
 
 def _listening(window: Window) -> list[Given]:
     """Lists of members: whose each is, as far as anyone says."""
-    ends = [window.address(number) for number in sorted(set(window.legs["dst"]))]
+    if not window.cloud.listening:
+        return []
+    ends = _hosts(window, "dst")
     found = []
     for one in window.cloud.listening:
         hosts = [end for end in ends if one.is_of(end)]
