@@ -44,7 +44,7 @@ def places(
     until_ns: Mapping[int, int] | None = None,
     since_ns: Mapping[int, int] | None = None,
 ) -> dict[int, Place]:
-    """The place of every point that has flows, by point number.
+    """The place of every point that has flows, or that the topology puts on a host, by point number.
 
     Args:
         flows: with ``at_ns``.
@@ -68,6 +68,11 @@ def places(
             sure = cooked and bool(hosts)
         since, until = min(first, (since_ns or {}).get(point, first)), max(last, (until_ns or {}).get(point, last))
         found[point] = Place(point, hosts, sure, since, until)
+    # Where nothing but ARP reached a host, its point is what shows that nothing did.
+    for one in points:
+        times = (since_ns or {}).get(one.number), (until_ns or {}).get(one.number)
+        if one.number not in found and one.node is not None and times[0] is not None and times[1] is not None:
+            found[one.number] = Place(one.number, *_of_node(one.node, number, topology), times[0], times[1])
     return found
 
 

@@ -154,6 +154,8 @@ def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> F
 def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
     placed = lost_at(window, member, failed)
     known = placed.filter(pl.col("where") != "unknown")
+    listened = known.filter("listened")
+    known = listened if listened.height else known
     where = str((known if known.height else placed)["where"].mode().sort()[0])
     proof = cite(window, failed)
     caveats: list[str] = []
@@ -168,7 +170,13 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         "unknown": "got no answer",
     }[where]
     summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
-    if 0 < known.height < failed.height:
+    if known.height and not listened.height:
+        caveats.append(
+            f"The capture at {called} has frames shortly before or after the lost probes, and none meanwhile: it may "
+            f"not have been running."
+        )
+        verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
+    elif 0 < known.height < failed.height:
         caveats.append(f"Where was seen of {known.height:,}; of the others no point at the member saw the time.")
         verdict = max(verdict, Verdict.LIKELY if known.height < _RUN else verdict, key=lambda one: one.rank)
     served = served_meanwhile(window, member, failed)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import polars as pl
 
+from flowscope.nat.places import Place
+from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
-PLACED = {"path": pl.UInt64, "how": pl.String, "where": pl.String, "sure": pl.Boolean}
-"""Columns of :func:`lost_at`; ``sure`` is false when the place of a point was guessed."""
+PLACED = {"path": pl.UInt64, "how": pl.String, "where": pl.String, "sure": pl.Boolean, "listened": pl.Boolean}
+"""Columns of :func:`lost_at`; ``sure`` is false when the place of a point was guessed, ``listened`` when the point at
+the member has frames at one side of the probe only."""
+
+#: Two points see one packet so far apart at most.
+_APART_NS = 100_000_000
 
 
 def lost_at(window: Window, member: int, failed: pl.DataFrame) -> pl.DataFrame:
@@ -22,13 +31,17 @@ def lost_at(window: Window, member: int, failed: pl.DataFrame) -> pl.DataFrame:
     legs = legs.select("path", leg=pl.col("legs").list.last().cast(pl.UInt64))
     flows = window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg")
     seen = flows.filter(pl.col("fwd_syns") > 0).group_by("path").agg(pl.col("point").unique(), "flow")
-    peers = window.events.filter(pl.col("flow").is_in(flows["flow"].implode()), pl.col("peer").is_not_null())
-    by_member = set(peers.filter(pl.col("peer") == member)["flow"])
+    events = window.events.filter(pl.col("flow").is_in(flows["flow"].implode()))
+    by_member = set(events.filter(pl.col("peer") == member)["flow"])
+    tried = events.filter(pl.col("kind") == EVENT_KINDS.index("syn"), pl.col("half") == 0)
+    tries = tried.join(flows.select("flow", "path"), "flow").group_by("path").agg(tries="at_ns")
     quiet = _where_nobody_answers(window, member)
+    points = _Home.of(window, member)
     rows = []
-    for row in failed.select("path", "how", "sent_ns").join(seen, "path").iter_rows(named=True):
-        # A point that was not alive when the probe was sent proves nothing.
-        home = [place for place in window.points_on(member) if place.first_ns <= row["sent_ns"] <= place.last_ns]
+    lost = failed.select("path", "how", "source", "port").join(seen, "path").join(tries, "path", how="left")
+    for row in lost.iter_rows(named=True):
+        interval_ns = window.probed[1][row["source"], member, row["port"]].interval_ns
+        home, listened = points.at(row["tries"] or [], interval_ns)
         missed = [place for place in home if place.point not in row["point"]]
         if row["how"] == "answer-lost":
             where, sure = "return-path", bool(home) and all(place.sure for place in home)
@@ -42,8 +55,52 @@ def lost_at(window: Window, member: int, failed: pl.DataFrame) -> pl.DataFrame:
             where, sure = "before-member", any(place.sure for place in missed)
         else:
             where, sure = "in-member", all(place.sure for place in home)
-        rows.append((row["path"], row["how"], where, sure))
+        rows.append((row["path"], row["how"], where, sure, listened or where != "before-member"))
     return pl.DataFrame(rows, schema=PLACED, orient="row")
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """The points on a member, and when it was heard of elsewhere."""
+
+    places: Sequence[Place]
+    heard: tuple[int, int] | None
+    """First and last packet that it sent, as points elsewhere saw them."""
+
+    @classmethod
+    def of(cls, window: Window, member: int) -> _Home:
+        places = window.points_on(member)
+        away = window.flows.filter(~pl.col("point").is_in([place.point for place in places]))
+        shift = pl.col("at_ns") - pl.col("first_ns")
+        sent = pl.concat(
+            away.filter(pl.col(end) == member).select(
+                first=pl.col(f"{half}_first_ns") + shift, last=pl.col(f"{half}_last_ns") + shift
+            )
+            for end, half in (("src", "fwd"), ("dst", "rev"))
+        ).drop_nulls()
+        first, last = sent.select(pl.col("first").min(), pl.col("last").max()).row(0)
+        return cls(places, None if first is None else (first, last))
+
+    def at(self, tries: Sequence[int], near_ns: int) -> tuple[list[Place], bool]:
+        """The points that listened at one of these times; else those that may have, and false.
+
+        A point with frames before and after listened. One whose frames end shortly before, or begin shortly after, may
+        have: nothing came to the member any more. Not so when it was heard of elsewhere beyond them.
+        """
+        listened = [place for place in self.places if any(place.first_ns <= at <= place.last_ns for at in tries)]
+        if listened:
+            return listened, True
+        first, last = self.heard or (None, None)
+        silent = [
+            place
+            for place in self.places
+            if any(
+                (0 < at - place.last_ns <= near_ns and (last is None or last <= place.last_ns + _APART_NS))
+                or (0 < place.first_ns - at <= near_ns and (first is None or first >= place.first_ns - _APART_NS))
+                for at in tries
+            )
+        ]
+        return silent, False
 
 
 def _where_nobody_answers(window: Window, member: int) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,11 @@ class Prober:
         self.members = [tuple(member) for member in spec["members"]]
         self.health = {name: Health(spec) for name, _ in self.members}
         self.log = Path(spec["log"])
+        self.over = False
+
+    def end(self) -> None:
+        """Send no more probes."""
+        self.over = True
 
     def tell(self, **event: Any) -> None:
         """Write one event."""
@@ -76,10 +82,10 @@ class Prober:
             sock.close()
 
     async def watch(self, name: str, address: str, delay: float) -> None:
-        """Probe one member for ever."""
+        """Probe one member until told to end, and no longer than the last probe takes."""
         await asyncio.sleep(delay)
         due = time.monotonic()
-        while True:
+        while not self.over:
             good = await self.once(address)
             if not good:
                 self.tell(event="failed", target=name)
@@ -101,7 +107,8 @@ class Prober:
         self.tell(event="pool", members=[name for name, _ in chosen], note=note)
 
     async def run(self) -> None:
-        """Probe all members, spread over the interval."""
+        """Probe all members, spread over the interval, until SIGTERM."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.end)
         self.tell(event="pool", members=[name for name, _ in self.members], note="normal")
         step = self.spec["interval"] / len(self.members)
         await asyncio.gather(*(self.watch(n, a, step * i) for i, (n, a) in enumerate(self.members)))

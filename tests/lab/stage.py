@@ -34,6 +34,7 @@ class Stage:
             *(Tap(member.name, member.name, "eth0", form) for member in plan.members),
         ]  # fmt: skip
         self.tracker: tracking.Tracker | None = None
+        self.prober: subprocess.Popen[str] | None = None
         self.rows: list[dict[str, Any]] = []
         self.moves: list[tracking.Translation] = []
         self.expected: list[dict[str, Any]] = []
@@ -133,7 +134,8 @@ class Stage:
         }  # fmt: skip
         path = self.folder / "prober.json"
         path.write_text(json.dumps(spec))
-        self.world.spawn("lb", [sys.executable, str(HERE / "prober.py"), str(path)], cwd=HERE.parent.parent)
+        argv = [sys.executable, str(HERE / "prober.py"), str(path)]
+        self.prober = self.world.spawn("lb", argv, cwd=HERE.parent.parent)
         tracking.wait_until(Path(spec["log"]).exists, "the prober does not start")
         self.tables.probe(policy, interval, timeout, **more)
 
@@ -175,7 +177,10 @@ class Stage:
         return {"source": source or self.plan.clients[0], "target": [target.address, target.port], **group}
 
     def stop(self) -> None:
-        """End the captures and read the counters."""
+        """End the prober and the captures and read the counters."""
+        if self.prober:
+            self.prober.terminate()
+            self.prober.wait(timeout=30)
         capture.stop(self.taps)
         assert self.tracker
         self.moves += self.tracker.stop()

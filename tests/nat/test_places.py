@@ -70,3 +70,20 @@ def test_of_two_hosts_that_talk_to_one_another_only_the_one_no_other_point_sees_
     alone = Wire()
     accept(alone, [Hop("x", (prober, 1000), (MEMBER, 80), 64)])
     assert hosts(alone, tmp_path / "alone") == {"x": (set(), False)}
+
+
+def test_a_point_that_only_arp_reached_stands_where_the_topology_says(tmp_path: Path) -> None:
+    topology = tmp_path / "t.toml"
+    topology.write_text(
+        '[[pool]]\nname = "p"\nmembers = [{ name = "vm1", address = "10.1.0.4", port = 80 }]\n'
+        '[[point]]\nfile = "y.pcap"\nnode = "vm1"\n'
+    )
+    wire = Wire()
+    accept(wire, [Hop("x", (CLIENT, 1), (MEMBER, 80), 60, reply_ttl=60)])
+    wire.frames["y"] = [(T0 + at, bytes(12) + b"\x08\x06" + bytes(28), 42) for at in (5, 900)]
+    analysis = analyze(wire.write(tmp_path), topology=str(topology))
+    times = dict.fromkeys((0, 1), T0 + 5), dict.fromkeys((0, 1), T0 + 900)
+    found = places(analysis.flows, analysis.points, analysis.addresses, analysis.topology, times[1], times[0])
+    (silent,) = (found[point.number] for point in analysis.points if point.name == "y")
+    assert ({analysis.addresses["text"][one] for one in silent.hosts}, silent.sure) == ({MEMBER}, True)
+    assert (silent.first_ns, silent.last_ns) == (T0 + 5, T0 + 900)

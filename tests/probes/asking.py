@@ -94,6 +94,14 @@ def rounds(wire: Wire, *scripts: Sequence[str], start_ns: int = T0, upto: int | 
                 ask(wire, hops, when, met, 10_000 * at + 100 * member + 5, close=close, upto=upto)
 
 
+def arp(wire: Wire, point: str, *times_ns: int) -> None:
+    """Who asks a host for its address and hears it: frames of a point that no connection reaches."""
+    for at in times_ns:
+        for kind, later in ((1, 0), (2, 20_000)):
+            frame = bytes(12) + bytes.fromhex("08060001080006040000") + bytes([kind] * 2) + bytes(18)
+            wire.frames.setdefault(point, []).append((at + later, frame, len(frame)))
+
+
 def clients(wire: Wire, members: Sequence[int | None], *, each_ms: int = 200, first_port: int = 30000) -> None:
     """A call after the other, each served by a member; None stays unanswered before the balancer."""
     for at, member in enumerate(members):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Severity, Verdict
-from tests.probes.asking import SECOND, ask, clients, known, rounds
-from tests.rules.scene import findings, probe
-from tests.wire import SYN, T0, Hop, Wire
+from tests.probes.asking import SECOND, arp, ask, clients, known, rounds
+from tests.rules.scene import call, findings, probe
+from tests.wire import MS, SYN, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "probe-blocked"
@@ -109,6 +109,32 @@ def test_doubts_where_when_the_members_point_saw_the_time_of_few(tmp_path: Path)
     (found,) = findings(wire, tmp_path, RULE, known())
     assert (found.facts["where"], found.verdict) == ("before-member", Verdict.LIKELY)
     assert any("of the others no point" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "served_at", "where"),
+    [
+        ([-10, 5000], None, "before-member"),
+        ([-10], None, "before-member"),
+        ([4800], None, "before-member"),
+        # It served a client after its capture's last frame: that had ended.
+        ([-10], 4, "unknown"),
+        ([-4000, -3000], None, "unknown"),
+        ([9000], None, "unknown"),
+    ],
+)
+def test_a_member_that_only_arp_reaches(
+    tmp_path: Path, heard_ms: list[int], served_at: int | None, where: str
+) -> None:
+    wire, first = Wire(), T0 + 300 * MS
+    rounds(wire, ["200"] * 7, ["ignore"] * 6, upto=1)
+    arp(wire, "b", *(first + at * MS for at in heard_ms))
+    if served_at is not None:
+        accept(wire, call(1, points="front back"), T0 + served_at * SECOND)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["where"], found.verdict) == (where, Verdict.LIKELY)
+    doubted = any("may not have been running" in caveat for caveat in found.caveats)
+    assert doubted == (where == "before-member" and len(heard_ms) == 1)
 
 
 @pytest.mark.parametrize("others", [True, False])
