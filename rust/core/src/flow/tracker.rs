@@ -30,9 +30,16 @@ pub struct FlowMessage {
     pub message: Message,
 }
 
+/// Where a key's newest flow is. Half of the hash is enough to tell keys apart before they are compared, and halves
+/// the memory that every packet of another flow has to reach.
 struct Slot {
-    hash: u64,
+    hash: u32,
     flow: u32,
+}
+
+/// The hash that the table works with: it takes its buckets from the low bits and its tags from the high ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// All flows of all points.
@@ -128,9 +135,9 @@ impl Tracker {
     }
 
     fn find_or_start(&mut self, key: Key, upward: bool, packet: &Packet, at: FrameRef) -> usize {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(key) as u32;
         let blocks = &self.blocks;
-        let found = self.newest.find_mut(hash, |slot| {
+        let found = self.newest.find_mut(spread(hash), |slot| {
             slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
         });
         if let Some(slot) = found {
@@ -141,7 +148,7 @@ impl Tracker {
             slot.flow = self.count as u32;
         } else {
             let slot = Slot { hash, flow: self.count as u32 };
-            self.newest.insert_unique(hash, slot, |slot| slot.hash);
+            self.newest.insert_unique(spread(hash), slot, |slot| spread(slot.hash));
         }
         let flow = Flow::new(self.started, key, upward, packet, at);
         self.started = self.started.wrapping_add(1);
@@ -172,16 +179,17 @@ impl Tracker {
                 flow.conversation.end(u64::from(flow.number), closed, &mut self.messages);
                 continue;
             }
-            let (key, hash) = (flow.key, self.hasher.hash_one(flow.key));
+            let (key, hash) = (flow.key, self.hasher.hash_one(flow.key) as u32);
             let index = self.keep(flow);
             let blocks = &self.blocks;
-            let found = self.newest.find_mut(hash, |slot| {
+            let found = self.newest.find_mut(spread(hash), |slot| {
                 slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
             });
             match found {
                 Some(slot) => slot.flow = index as u32,
                 None => {
-                    self.newest.insert_unique(hash, Slot { hash, flow: index as u32 }, |slot| slot.hash);
+                    self.newest
+                        .insert_unique(spread(hash), Slot { hash, flow: index as u32 }, |slot| spread(slot.hash));
                 }
             }
         }
@@ -191,9 +199,9 @@ impl Tracker {
     /// Ties an ICMP error to the flow whose packet it quotes, at the same point.
     fn icmp_error(&mut self, point: u32, packet: &Packet, quoted: &Quoted, at: FrameRef) {
         let (key, upward) = Key::of_quoted(point, quoted);
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(key) as u32;
         let blocks = &self.blocks;
-        let found = self.newest.find(hash, |slot| {
+        let found = self.newest.find(spread(hash), |slot| {
             slot.hash == hash && blocks[slot.flow as usize / BLOCK][slot.flow as usize % BLOCK].key == key
         });
         let Some(slot) = found else {

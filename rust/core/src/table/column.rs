@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::StringViewBuilder;
+use arrow_array::builder::{StringViewBuilder, make_view};
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{ArrayRef, ArrowNativeTypeOp, BooleanArray, PrimitiveArray, RecordBatch, StringViewArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
@@ -163,13 +163,50 @@ impl<R, F: Fn(&R, &mut StringViewBuilder) -> bool> Column<R> for Text<F> {
     fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
         let array = match self.values {
             Some(mut values) => values.finish(),
-            None => {
-                let views = ScalarBuffer::new(zeros.clone(), 0, total);
-                StringViewArray::new(views, [], nulls(Bits::default(), total, zeros))
-            }
+            None => no_text(total, zeros),
         };
         (Field::new(self.name, DataType::Utf8View, true), Arc::new(array))
     }
+}
+
+/// Names of a few letters, which a view holds in itself.
+struct Named<F> {
+    name: String,
+    views: Vec<u128>,
+    read: F,
+}
+
+impl<R, F: Fn(&R) -> &'static str> Column<R> for Named<F> {
+    fn fill(&mut self, rows: &[R], place: Place) {
+        if self.views.is_empty() {
+            self.views = vec![0; place.total];
+        }
+        for (view, row) in self.views[place.at..].iter_mut().zip(rows) {
+            *view = make_view((self.read)(row).as_bytes(), 0, 0);
+        }
+    }
+
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        let views = if self.views.is_empty() { ScalarBuffer::new(zeros.clone(), 0, total) } else { self.views.into() };
+        let array = StringViewArray::new(views, [], None);
+        (Field::new(self.name, DataType::Utf8View, true), Arc::new(array))
+    }
+}
+
+/// A text that no row has.
+struct NoText(String);
+
+impl<R> Column<R> for NoText {
+    fn fill(&mut self, _: &[R], _: Place) {}
+
+    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
+        (Field::new(self.0, DataType::Utf8View, true), Arc::new(no_text(total, zeros)))
+    }
+}
+
+fn no_text(total: usize, zeros: &Buffer) -> StringViewArray {
+    let views = ScalarBuffer::new(zeros.clone(), 0, total);
+    StringViewArray::new(views, [], nulls(Bits::default(), total, zeros))
 }
 
 /// A column whose values are there already.
@@ -218,6 +255,16 @@ impl<'a, R: 'a> Columns<'a, R> {
 
     pub fn flag(&mut self, name: impl Into<String>, read: impl Fn(&R) -> bool + 'a) {
         self.columns.push(Box::new(Flag { name: name.into(), values: Bits::default(), read }));
+    }
+
+    /// A name of at most twelve letters.
+    pub fn named(&mut self, name: impl Into<String>, read: impl Fn(&R) -> &'static str + 'a) {
+        self.columns.push(Box::new(Named { name: name.into(), views: Vec::new(), read }));
+    }
+
+    /// Null in every row.
+    pub fn no_text(&mut self, name: impl Into<String>) {
+        self.columns.push(Box::new(NoText(name.into())));
     }
 
     /// Text, or null; borrowed from the row.

@@ -27,10 +27,10 @@ pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> 
     columns.ready::<UInt32Type>("dst", dst);
     columns.plain::<UInt16Type>("src_port", |flow| flow.endpoints()[0].1);
     columns.plain::<UInt16Type>("dst_port", |flow| flow.endpoints()[1].1);
-    columns.text("oriented_by", |flow| Some(flow.oriented_by.name()));
+    columns.named("oriented_by", |flow| flow.oriented_by.name());
     columns.flag("open", move |flow| look.open && !flow.history.closed());
     extent(&mut columns);
-    columns.text("state", |flow| Some(flow.state()));
+    columns.named("state", Flow::state);
     columns.text("history", |flow| Some(flow.history.text()));
     columns.nullable::<Int64Type>("handshake_rtt_ns", |flow| known(flow.handshake_rtt_ns));
     columns.nullable::<Int64Type>("synack_ns", |flow| {
@@ -73,5 +73,9 @@ fn surroundings(columns: &mut Columns<'static, Flow>, with_community_id: bool) {
     columns.plain::<UInt32Type>("interface", |flow| flow.interface);
     columns.plain::<UInt32Type>("truncated", |flow| flow.truncated);
     columns.plain::<UInt32Type>("icmp_errors", |flow| flow.icmp_errors);
-    columns.made_text("community_id", move |flow| with_community_id.then(|| community_id(flow)).flatten());
+    if with_community_id {
+        columns.made_text("community_id", community_id);
+    } else {
+        columns.no_text("community_id");
+    }
 }
