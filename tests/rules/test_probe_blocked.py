@@ -123,9 +123,7 @@ def test_doubts_where_when_the_members_point_saw_the_time_of_few(tmp_path: Path)
         ([9000], None, "unknown"),
     ],
 )
-def test_a_member_that_only_arp_reaches(
-    tmp_path: Path, heard_ms: list[int], served_at: int | None, where: str
-) -> None:
+def test_a_member_that_only_arp_reaches(tmp_path: Path, heard_ms: list[int], served_at: int | None, where: str) -> None:
     wire, first = Wire(), T0 + 300 * MS
     rounds(wire, ["200"] * 7, ["ignore"] * 6, upto=1)
     arp(wire, "b", *(first + at * MS for at in heard_ms))
