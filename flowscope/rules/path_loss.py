@@ -2,7 +2,8 @@
 
 What it flags
     Two neighbouring points of the same connections, where the first saw a segment and its repeat, and the second the
-    repeat only (or neither). Bytes are compared, not packets: offload may have merged or cut them.
+    repeat only (or neither). Bytes are compared, not packets: offload may have merged or cut them. Three such segments
+    are told, whatever their share; two only where they are a far larger share than everyday loss.
 
 Why it matters
     Loss makes every transfer slow and some fail. Between two points it can be acted upon: it is that stretch of cable,
@@ -13,9 +14,10 @@ Evidence
 
 Look-alikes
     A capture that misses packets also shows less at one point, but nobody repeats those: only bytes that were repeated
-    count. When the second point's capture is known to have holes (bytes that were acknowledged and not seen) the
-    verdict is `likely`. Loss beyond the second point shows the repeats at both. Connections that another rule explains
-    (a block, an MTU, a forgotten flow) are not counted here. Fewer than 3 segments are everyday loss.
+    count. A second point whose capture has holes (bytes that it never saw and that were acknowledged) may have missed
+    one of two copies that both passed: the verdict is `likely` when its holes do not explain the number of losses, else
+    `undecided`. Loss beyond the second point shows the repeats at both. Connections that another rule explains (a
+    block, an MTU, a forgotten flow) are not counted here. One lost segment is everyday loss.
 
 Check next
     Counters of the interfaces between the two points (`ethtool -S`, `tc -s qdisc`, `nstat`), their duplex and queues.
@@ -29,11 +31,14 @@ Example
 
 References
     RFC 9293, section 3.8.1 (retransmission). RFC 7680 (one-way loss between two points).
+    ITU-T Y.1541: an IP packet loss ratio of at most 1e-3 in its classes 0 to 4.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -44,25 +49,56 @@ from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
 
-#: Fewer lost segments between two points are what every network does.
+#: From here on loss is told whatever its share.
 _ENOUGH_SEGMENTS = 3
+#: From here on it is told where everyday loss does not explain it.
+_FEWEST_SEGMENTS = 2
 #: From here on it is no chance that hit one connection only.
 _MANY_SEGMENTS = 10
+#: Share of packets that networks in good order lose (ITU-T Y.1541, classes 0 to 4).
+_EVERYDAY_SHARE = 1e-3
+#: What chance does less often is not chance.
+_SELDOM = 0.01
 _HALVES = (("fwd", "rev", False), ("rev", "fwd", True))
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per pair of points, in packet order."""
-    lost = _lost(window)
-    if not lost.height:
+    compared = _compared(window)
+    if not compared.height:
         return
-    for (near, far), rows in lost.group_by("point", "far_point", maintain_order=True):
-        if int(rows["segments"].sum()) >= _ENOUGH_SEGMENTS:
-            yield _finding(window, rows, int(str(near)), int(str(far)))
+    for (near, far), rows in compared.group_by("point", "far_point", maintain_order=True):
+        lost = rows.filter("repeated", pl.col("lost") > 0)
+        segments = int(lost["segments"].sum())
+        if segments < _FEWEST_SEGMENTS:
+            continue
+        points = int(str(near)), int(str(far))
+        if segments < _ENOUGH_SEGMENTS and seldom(segments, _sent(window, *points) * _EVERYDAY_SHARE) > _SELDOM:
+            continue
+        yield _finding(window, lost, _Capture.of(window, points[1], rows), *points)
 
 
-def _lost(window: Window) -> pl.DataFrame:
-    """Paths and halves of which a point saw more, with more repeats, than the next point on the way."""
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    """How far the second point's capture can be trusted to hold what passed it."""
+
+    holes: bool
+    explains: bool
+    """True when its holes are many enough to have made all these losses up."""
+
+    @classmethod
+    def of(cls, window: Window, far: int, rows: pl.DataFrame) -> _Capture:
+        """From what the capture lacks of connections that lost nothing for good."""
+        unseen, covered = (int(rows[name].sum()) for name in ("unseen", "covered"))
+        again = rows.filter("repeated")
+        repeats, lost = (int(again[name].sum()) for name in ("repeats", "segments"))
+        # Of two copies that both passed it would have missed one, or the other.
+        explained = 2 * repeats * unseen / max(covered, 1)
+        return cls(unseen > 0 or _acknowledged_unseen(window, far), seldom(lost, explained) > _SELDOM)
+
+
+def _compared(window: Window) -> pl.DataFrame:
+    """Paths and halves with repeats, each at a point and the next one on the way: what was lost in between."""
     if len(window.places) < 2:
         return pl.DataFrame()
     repeats = [
@@ -82,9 +118,11 @@ def _lost(window: Window) -> pl.DataFrame:
         .filter(pl.col("leg").is_in(troubled.implode()).any().over("path"))
     )
     flows = window.flows.filter(pl.col("leg").is_in(paths["leg"].unique().implode())).join(paths, "leg")
-    ends = {point: place.last_ns for point, place in window.places.items()}
+    since = {point: place.first_ns for point, place in window.places.items()}
+    until = {point: place.last_ns for point, place in window.places.items()}
     flows = flows.with_columns(
-        alive_ns=pl.col("point").replace_strict(ends, default=0, return_dtype=pl.Int64),
+        since_ns=pl.col("point").replace_strict(since, return_dtype=pl.Int64),
+        until_ns=pl.col("point").replace_strict(until, return_dtype=pl.Int64),
         end_ns=pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns"),
     )
     found = [_half(flows, *names) for names in _HALVES]
@@ -102,9 +140,10 @@ def _half(flows: pl.DataFrame, own: str, other: str, backwards: bool) -> pl.Data
         "path",
         "leg",
         "point",
+        "at_ns",
         "end_ns",
-        "alive_ns",
-        half=pl.lit(own),
+        "since_ns",
+        "until_ns",
         bytes=pl.col(f"{own}_payload_bytes").cast(pl.Int64),
         covered=pl.col(f"{own}_covered_bytes").cast(pl.Int64),
         base=pl.col(f"{own}_base_seq").cast(pl.Int64),
@@ -112,41 +151,78 @@ def _half(flows: pl.DataFrame, own: str, other: str, backwards: bool) -> pl.Data
         repeats=pl.col(f"{own}_retransmissions").cast(pl.Int64),
         largest=pl.col(f"{own}_max_segment").cast(pl.Int64),
         acked=pl.col(f"{other}_last_ack").cast(pl.Int64),
-    )
+    ).with_columns(again=pl.col("bytes") - pl.col("covered"))
     # Rows stand in path order: the next point is the next row. A window per path would cost memory for each.
-    names = ("path", "point", "bytes", "covered", "base", "next", "alive_ns")
+    names = ("path", "point", "covered", "again", "base", "next", "since_ns", "until_ns")
     paired = sides.with_columns(pl.col(name).shift(-1).alias(f"far_{name}") for name in names).filter(
         pl.col("far_path") == pl.col("path"), pl.col("far_point") != pl.col("point")
     )
-    arrived = (pl.col("far_covered") == pl.col("covered")) & (pl.col("far_base") == pl.col("base"))
     beyond = (pl.col("acked") - pl.col("far_next")) % 2**32
-    never = ((beyond == 0) | (beyond >= 2**31)) & (pl.col("far_alive_ns") >= pl.col("end_ns"))
-    return paired.with_columns(
-        lost=pl.col("bytes") - pl.col("far_bytes"),
-        # Each was one packet at most where the largest was; a floor, not a count.
-        segments=((pl.col("bytes") - pl.col("far_bytes")) / pl.col("largest").clip(1)).ceil().cast(pl.Int64),
-    ).filter(
-        pl.col("lost") > 0,
-        pl.col("repeats") > 0,
-        # Only what the near point really saw twice; a late first copy is marked as a repeat as well.
-        pl.col("bytes") - pl.col("covered") >= pl.col("lost"),
-        (arrived | never).fill_null(value=False),
+    lacking = pl.col("covered") - pl.col("far_covered")
+    last = (pl.col("next") - pl.col("far_next")) % 2**32
+    never = ((beyond == 0) | (beyond >= 2**31)) & (lacking > 0) & (last == lacking)
+    never = never.fill_null(value=False)
+    # A capture that began or ended in between lacks what passed before or after.
+    begun = (pl.col("far_since_ns") <= pl.col("at_ns")) | (pl.col("far_base") == pl.col("base"))
+    ended = (pl.col("far_until_ns") >= pl.col("end_ns")) | (pl.col("far_next") == pl.col("next"))
+    return (
+        paired.filter(begun & ended)
+        .with_columns(
+            # What was sent again, and passed the far point less often; what never came at all is lost once more.
+            lost=pl.col("again") - pl.col("far_again") + pl.when(never).then(lacking).otherwise(0),
+            unseen=pl.when(never).then(0).otherwise(lacking).clip(0),
+            # A late first copy is marked as a repeat as well: bytes tell that something came twice.
+            repeated=(pl.col("repeats") > 0) & (pl.col("again") > 0),
+        )
+        .with_columns(
+            # Each was one packet at most where the largest was; a floor, not a count.
+            segments=(pl.col("lost") / pl.col("largest").clip(1)).ceil().cast(pl.Int64).clip(0),
+        )
     )
 
 
-def _finding(window: Window, rows: pl.DataFrame, near: int, far: int) -> Finding:
+def _sent(window: Window, near: int, far: int) -> int:
+    """Packets seen at the near point, of the connections that were seen at both."""
+    legs = window.judgeable.select("path", leg="legs").explode("leg")
+    seen = (
+        window.flows.lazy()
+        .filter(pl.col("protocol") == 6, pl.col("point").is_in([near, far]))
+        .select("leg", "point", packets=pl.col("fwd_packets") + pl.col("rev_packets"))
+        .join(legs.lazy(), "leg")
+        .filter((pl.col("point") == far).any().over("path"), pl.col("point") == near)
+    )
+    return int(seen.select(pl.col("packets").sum()).collect().item())
+
+
+def seldom(count: int, expected: float) -> float:
+    """How often chance gives at least ``count`` where so many are expected (Poisson's upper tail)."""
+    if count <= expected:
+        return 1.0
+    if expected <= 0:
+        return 0.0
+    term = math.exp(count * math.log(expected) - expected - math.lgamma(count + 1))
+    total, at = 0.0, count
+    while term > total * 1e-9:
+        total, at = total + term, at + 1
+        term *= expected / at
+    return total
+
+
+def _finding(window: Window, rows: pl.DataFrame, capture: _Capture, near: int, far: int) -> Finding:
     paths = window.judgeable.filter(pl.col("path").is_in(rows["path"].unique().implode()))
     segments, lost, sent = (int(rows[name].sum()) for name in ("segments", "lost", "bytes"))
-    holes = _holes(window, far)
     verdict, caveats = Verdict.CONFIRMED, []
-    if holes:
+    if segments < _ENOUGH_SEGMENTS:
         verdict = Verdict.LIKELY
+        caveats.append("Few segments: one short outage fits as well as loss that goes on.")
+    elif segments < _MANY_SEGMENTS and paths.height < 2:
+        verdict = Verdict.LIKELY
+        caveats.append("One connection only: its own queue or a short outage fits as well.")
+    if capture.holes:
+        verdict = Verdict.UNDECIDED if capture.explains else Verdict.LIKELY
         caveats.append(
             f"The capture at {window.point_name(far)} has holes of its own: some of these may have passed it unseen."
         )
-    if segments < _MANY_SEGMENTS and paths.height < 2:
-        verdict = Verdict.LIKELY
-        caveats.append("One connection only: its own queue or a short outage fits as well.")
     proof = prove(window, paths, ("retransmission",), lambda event: _note(window, event, near))
     first, second = window.point_name(near), window.point_name(far)
     return Finding(
@@ -179,7 +255,7 @@ def _finding(window: Window, rows: pl.DataFrame, near: int, far: int) -> Finding
     )
 
 
-def _holes(window: Window, point: int) -> bool:
+def _acknowledged_unseen(window: Window, point: int) -> bool:
     """True when the point missed bytes that were acknowledged all the same."""
     here = window.flows.filter(pl.col("point") == point)
     return int(here["fwd_acked_unseen"].sum()) + int(here["rev_acked_unseen"].sum()) > 0

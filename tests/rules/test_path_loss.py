@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from flowscope.findings import Verdict
+from flowscope.rules.path_loss import seldom
 from tests.rules.scene import call, findings
 from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Wire
 
@@ -15,16 +17,20 @@ RULE = "path-loss"
 
 
 def upload(
-    wire: Wire, port: int, at: int, isn: int, *, upto: int | None, again: bool = True, hole: bool = False
-) -> None:
-    """Five segments; of the third only the first ``upto`` points see the first copy."""
+    wire: Wire, port: int, at: int, isn: int, *, upto: int | None, again: bool = True, hole: bool = False,
+    missed: bool = False,
+) -> None:  # fmt: skip
+    """Five segments; of the third only the first ``upto`` points see the first copy.
+
+    ``hole``: the middle point's capture misses the second one; ``missed``: it misses the third one's first copy.
+    """
     hops = call(0, port)
     wire.packet(hops, at, SYN, isn)
     wire.packet(hops, at + MS, SYN | ACK, 9000, isn + 1, back=True)
     wire.packet(hops, at + 2 * MS, ACK, isn + 1, 9001)
     for part in range(5):
-        seen = hops[::2] if hole and part == 1 else hops
         lost = part == 2
+        seen = hops[::2] if (hole and part == 1) or (missed and lost) else hops
         wire.packet(
             seen, at + (3 + part) * MS, PSH | ACK, isn + 1 + 100 * part, 9001, b"x" * 100, upto=upto if lost else None
         )
@@ -62,6 +68,47 @@ def test_spares_holes_of_a_capture_that_nobody_had_to_fill(tmp_path: Path) -> No
 
 def test_spares_one_lost_segment(tmp_path: Path) -> None:
     assert findings(scene(1), tmp_path, RULE) == []
+
+
+def test_flags_two_lost_segments_of_few_as_likely(tmp_path: Path) -> None:
+    (found,) = findings(scene(2), tmp_path, RULE)
+    assert (found.verdict, found.subject["points"], found.count) == (Verdict.LIKELY, ["front", "back"], 2)
+
+
+def test_spares_two_lost_segments_of_many(tmp_path: Path) -> None:
+    wire = scene(2)
+    for at in range(40):
+        upload(wire, 45000 + at, T0 + (5 + at) * 500 * MS, 70_000 * at + 9, upto=None, again=False)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_doubts_losses_that_the_holes_of_the_capture_explain(tmp_path: Path) -> None:
+    wire = Wire()
+    # Every third segment came twice, at every point; the middle one's capture misses what it misses elsewhere too.
+    for at in range(12):
+        upload(
+            wire, 40000 + at, T0 + at * 500 * MS, 50_000 * at + 7, upto=None, hole=at % 2 == 0, missed=at % 3 == 0
+        )  # fmt: skip
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.subject["points"]) == (Verdict.UNDECIDED, ["front", "back"])
+    assert any("holes of its own" in caveat for caveat in found.caveats)
+
+
+def test_flags_losses_that_a_few_holes_do_not_explain_as_likely(tmp_path: Path) -> None:
+    wire = scene(8)
+    upload(wire, 45000, T0 + 5000 * MS, 9, upto=1, hole=True)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.LIKELY, 9)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 0.02), (2, 0.066), (5, 1.2), (40, 21.0)])
+def test_chance_is_that_of_poisson(count: int, expected: float) -> None:
+    fewer = sum(math.exp(-expected) * expected**n / math.factorial(n) for n in range(count))
+    assert seldom(count, expected) == pytest.approx(1 - fewer, rel=1e-6)
+
+
+def test_chance_explains_what_is_expected_and_nothing_where_nothing_is() -> None:
+    assert (seldom(3, 3.0), seldom(2, 0.0), seldom(0, 0.0)) == (1.0, 0.0, 1.0)
 
 
 def test_doubts_a_capture_that_has_holes_of_its_own(tmp_path: Path) -> None:
