@@ -178,56 +178,63 @@ def _cause(told: Heard | None) -> str:
 
 
 def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
-    proof = prove(window, paths, ("syn", "rst"), _note)
     host, ports = window.address(end), paths["end_port"].n_unique()
-    return Finding(
-        rule="closed-port",
-        severity=SEVERITY,
-        verdict=Verdict.UNDECIDED,
+    return _expected(
+        window,
+        end,
+        paths,
         title=f"{window.called(end)} refused connections on {ports:,} ports",
-        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client "
-        f"tried many ports: "
-        "this looks like a port scan, which meets closed ports by design.",
-        subject={"host": host},
-        count=len(paths),
-        evidence=proof.evidence,
-        flows=proof.flows,
-        paths=tuple(paths["path"]),
-        facts={"where": "host"},
-        names=window.names([end]),
-        filter=proof.filter,
-        filter_complete=proof.filter_complete,
+        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client tried "
+        "many ports: this looks like a port scan, which meets closed ports by design.",
         cause="A scan, or a client that looks for its service.",
-        remedy=("If a service should answer on one of these ports, check that it listens: `ss -ltn`.",),
-        caveats=("Closed ports that a scan meets are no fault.",),
-        next_capture=f"tcpdump -ni any -s 0 -w host.pcap 'host {host} and tcp'  (on {host})",
-        references=("RFC 9293, section 3.5.2",),
+        remedy="If a service should answer on one of these ports, check that it listens: `ss -ltn`.",
+        caveat="Closed ports that a scan meets are no fault.",
+        file="host.pcap",
     )
 
 
 def _search(window: Window, client: int, paths: pl.DataFrame) -> Finding:
-    proof = prove(window, paths, ("syn", "rst"), _note)
     host, hosts = window.address(client), paths["end"].n_unique()
+    return _expected(
+        window,
+        client,
+        paths,
+        title=f"{window.called(client)} was refused by {hosts:,} hosts",
+        summary=f"{len(paths):,} connections of {host} to {hosts:,} different hosts were refused, and no balancer was "
+        "seen on the way. A client that looks for peers, or scans, meets closed ports by design.",
+        cause="A scan, or a client that tries a list of peers of which many are gone.",
+        remedy="If these hosts should answer, check that their service listens: `ss -ltn`.",
+        caveat="Closed ports that a scan or a peer-to-peer client meets are no fault.",
+        file="client.pcap",
+    )
+
+
+def _expected(
+    window: Window, number: int, paths: pl.DataFrame, *, title: str, summary: str, cause: str, remedy: str, caveat: str,
+    file: str,
+) -> Finding:  # fmt: skip
+    """Refusals that come with what one host does, or has done to it, and so are no fault by themselves."""
+    proof = prove(window, paths, ("syn", "rst"), _note)
+    host = window.address(number)
     return Finding(
         rule="closed-port",
         severity=SEVERITY,
         verdict=Verdict.UNDECIDED,
-        title=f"{window.called(client)} was refused by {hosts:,} hosts",
-        summary=f"{len(paths):,} connections of {host} to {hosts:,} different hosts were refused, and no balancer was "
-        "seen on the way. A client that looks for peers, or scans, meets closed ports by design.",
+        title=title,
+        summary=summary,
         subject={"host": host},
         count=len(paths),
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(paths["path"]),
         facts={"where": "host"},
-        names=window.names([client]),
+        names=window.names([number]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
-        cause="A scan, or a client that tries a list of peers of which many are gone.",
-        remedy=("If these hosts should answer, check that their service listens: `ss -ltn`.",),
-        caveats=("Closed ports that a scan or a peer-to-peer client meets are no fault.",),
-        next_capture=f"tcpdump -ni any -s 0 -w client.pcap 'host {host} and tcp'  (on {host})",
+        cause=cause,
+        remedy=(remedy,),
+        caveats=(caveat,),
+        next_capture=f"tcpdump -ni any -s 0 -w {file} 'host {host} and tcp'  (on {host})",
         references=("RFC 9293, section 3.5.2",),
     )
 
