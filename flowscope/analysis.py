@@ -32,6 +32,7 @@ from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.profile_file import load_profile, load_profiles
 from flowscope.nat.proxies import join_proxied
+from flowscope.nat.proxy_offsets import across_proxies
 from flowscope.nat.topology import Topology
 from flowscope.nat.witnesses import given_up
 from flowscope.probes.pools import PoolHealth
@@ -219,6 +220,12 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
         events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
         legs = leg_table(flows)
     proxied = join_proxied(legs, flows, messages, addresses, known, joins.select("leg", "before"), clocks)
+    behind = across_proxies(clocks, proxied, legs, flows, messages)
+    if behind is not clocks:
+        clocks = behind
+        flows = clocks.correct(flows, "first_ns", "at_ns")
+        events = clocks.correct(events, "time_ns", "at_ns")
+        legs = leg_table(flows)
     paths = with_paths(flows, legs, all_joins(joins, proxied), events, messages, addresses, known, told).select(*PATHS)
 
     points = [_timed(point, clocks) for point in points]
@@ -300,7 +307,7 @@ def _timed(point: Point, clocks: Clocks) -> Point:
     return replace(
         point,
         clock_offset_ns=clock.offset_ns,
-        clock_error_ns=clock.error_ns,
+        clock_error_ns=clock.error_ns if clock.known else None,
         clock_skew_ppm=round(clock.skew_ppm, 3) + 0.0,
     )
 

@@ -65,7 +65,8 @@ class Point:
     link_type: int
     clock_offset_ns: int = 0
     """What to add to its times to get those of the reference point."""
-    clock_error_ns: int = 0
+    clock_error_ns: int | None = 0
+    """How far off that may be at most; None when nothing is known of its clock against others."""
     clock_skew_ppm: float = 0.0
     index: int = 0
     """Index of the interface in the file where it was first seen."""

@@ -1,14 +1,17 @@
 """One clock against another: a line per stretch between steps.
 
 Each handshake that two points saw bounds the difference of their clocks at one moment. Crystals drift by a constant
-rate (parts per million), NTP sets clocks back or forth at once: so the difference is a line, broken at steps.
+rate (parts per million), NTP sets clocks back or forth at once: so the difference is a line, broken at steps. All lines
+that the handshakes allow (:mod:`flowscope.nat.clock_lines`) make the doubt about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+
+from flowscope.nat.clock_lines import Line, doubt, hull, middle, possible_lines, steady
 
 #: Handshakes that a line or a step needs.
 _LINE_SAMPLES, _STEP_SAMPLES = 8, 5
@@ -18,8 +21,10 @@ _LINE_SPAN_NS = 1_000_000_000
 _FASTEST_DRIFT = 0.001
 #: No time stamp is better than this, whatever its digits say.
 _RESOLUTION_NS = 1_000
-#: Ordinary crystals stay within this.
-_USUAL_DRIFT = 0.0001
+#: Ordinary crystals stay within 100 millionths of true time, so two of them within this of each other.
+USUAL_DRIFT = 0.0002
+#: A rate that was measured may change by this when nobody looks: temperature does it.
+_WANDER = 0.000001
 _SMALLEST_STEP_NS = 1_000_000
 #: Handshakes with the smallest doubt that decide, and so many in all that are looked at.
 _BEST, _MOST = 20, 2000
@@ -38,8 +43,8 @@ class Sample:
 class Stretch:
     """From ``from_ns`` on the clock is ahead by ``offset_ns + rate * (t - at_ns)``.
 
-    That was measured from ``at_ns`` to ``until_ns``, give or take ``doubt_ns``; outside of it the rate may be off by
-    ``rate_doubt``.
+    That was measured from ``at_ns`` to ``until_ns``. ``corners`` are the outermost lines that the handshakes allow, as
+    offset at ``at_ns`` and rate.
     """
 
     from_ns: int
@@ -47,13 +52,23 @@ class Stretch:
     until_ns: int
     offset_ns: int
     rate: float
-    doubt_ns: int
-    rate_doubt: float
+    corners: tuple[Line, ...]
 
     def doubt_at(self, time_ns: int) -> int:
         """How far off the difference may be at this time."""
         outside = max(self.at_ns - time_ns, time_ns - self.until_ns, 0)
-        return self.doubt_ns + round(self.rate_doubt * outside)
+        most = doubt(self.corners, (self.offset_ns, self.rate), time_ns - self.at_ns)
+        return round(most + _WANDER * outside) + _RESOLUTION_NS
+
+    @property
+    def may_be_none(self) -> bool:
+        """True when no difference at all would do as well."""
+        here = steady(list(self.corners))
+        return here is not None and here[0] - _RESOLUTION_NS <= 0 <= here[1] + _RESOLUTION_NS
+
+    def none(self) -> Stretch:
+        """The same handshakes, taken to show no difference."""
+        return replace(self, offset_ns=0, rate=0.0)
 
 
 def fit(samples: Sequence[Sample]) -> list[Stretch]:
@@ -84,9 +99,9 @@ def _step(ordered: list[Sample]) -> int | None:
         # The cut is where neighbours differ; medians on both sides keep one late SYN from being a step.
         nearby = abs(offsets[cut] - offsets[cut - 1])
         moved = abs(median(s.offset_ns for s in after) - median(s.offset_ns for s in before))
-        doubt = max(median(s.doubt_ns for s in before), median(s.doubt_ns for s in after))
+        spread = max(median(s.doubt_ns for s in before), median(s.doubt_ns for s in after))
         apart = after[-1].at_ns - before[0].at_ns
-        least = _SMALLEST_STEP_NS + 10 * doubt + 2 * _USUAL_DRIFT * apart
+        least = _SMALLEST_STEP_NS + 10 * spread + USUAL_DRIFT * apart
         if moved > least and nearby > moved / 2 and _steady(before) and _steady(after):
             return cut
     return None
@@ -100,30 +115,44 @@ def _steady(samples: list[Sample]) -> bool:
 
 
 def _line(piece: list[Sample], first: bool) -> Stretch:
-    best = sorted(piece, key=lambda sample: sample.doubt_ns)[:_BEST]
-    start = piece[0].at_ns
-    level = round(median(sample.offset_ns for sample in best))
-    origin = -(2**63) if first else start
-    until = piece[-1].at_ns
-    span = until - start
-    # A drift too small to show may still have moved the clock meanwhile.
-    flat_doubt = best[0].doubt_ns + abs(level - best[0].offset_ns) + round(_USUAL_DRIFT * span) + _RESOLUTION_NS
-    flat = Stretch(origin, start, until, level, 0.0, flat_doubt, _USUAL_DRIFT)
-    if len(piece) < _LINE_SAMPLES or span < _LINE_SPAN_NS:
-        return flat
-    rate, offset = _weighted(piece, start, level)
-    # A slope within the doubt is no drift, and none is faster than a crystal can be.
-    if abs(rate) > _FASTEST_DRIFT or abs(rate) * span <= 4 * median(sample.doubt_ns for sample in best):
-        return flat
-    near = sorted(piece, key=lambda sample: sample.doubt_ns)[:_BEST]
-    off = [abs(s.offset_ns - offset - rate * (s.at_ns - start)) + s.doubt_ns for s in near]
-    return Stretch(origin, start, until, round(offset), rate, round(max(off)) + _RESOLUTION_NS, 2 * max(off) / span)
+    start, until = piece[0].at_ns, piece[-1].at_ns
+    level = round(median(sample.offset_ns for sample in sorted(piece, key=lambda one: one.doubt_ns)[:_BEST]))
+    rate, offset, kept = _weighted(piece, start, level)
+    corners = _possible(kept, start, level)
+    flat = steady(corners)
+    if flat is not None:
+        # A slope within the doubt is no drift.
+        chosen = (min(max(0.0, flat[0]), flat[1]), 0.0)
+    elif len(piece) >= _LINE_SAMPLES and until - start >= _LINE_SPAN_NS and abs(rate) <= _FASTEST_DRIFT:
+        chosen = (offset - level, rate)
+    else:
+        chosen = middle(corners)
+    lines = tuple((one[0] + level, one[1]) for one in corners)
+    return Stretch(-(2**63) if first else start, start, until, round(level + chosen[0]), chosen[1], lines)
 
 
-def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float]:
-    """Rate and offset at ``start`` of the line through the samples; the surer one is, the more it counts.
+def _possible(kept: list[Sample], start: int, level: int) -> list[Line]:
+    """The lines, offsets taken from the level, that all these samples allow.
 
-    Least squares, then once more without what lies far off (a SYN that was sent again).
+    No clock keeps to a line for ever, and a sample may tell of another way there than back: what contradicts the others
+    widens the bounds of all.
+    """
+    least = hull((float(one.at_ns - start), float(level - one.offset_ns + one.doubt_ns)) for one in kept)
+    most = hull((float(one.at_ns - start), float(one.offset_ns - level + one.doubt_ns)) for one in kept)
+    slack = 0
+    while True:
+        lower, upper = ([(time, bound + slack) for time, bound in bounds] for bounds in (least, most))
+        for fastest in (USUAL_DRIFT, _FASTEST_DRIFT):
+            if corners := possible_lines(lower, upper, fastest):
+                return corners
+        slack = 2 * slack or _RESOLUTION_NS
+
+
+def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float, list[Sample]]:
+    """Rate and offset at ``start`` of the line through the samples, and those near it.
+
+    The surer a sample is, the more it counts. Least squares, then once more without what lies far off (a SYN that was
+    sent again).
     """
     kept = piece
     rate = offset = 0.0
@@ -142,4 +171,4 @@ def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float
         if len(trimmed) == len(kept) or len(trimmed) < _LINE_SAMPLES:
             break
         kept = trimmed
-    return rate, offset
+    return rate, offset, kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.clock_fit import Sample, Stretch, fit
+from flowscope.nat.clock_fit import USUAL_DRIFT, Sample, Stretch, fit
 
 _SYN, _SYN_ACK = 0, 1
 _CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_syn_ttl")
@@ -56,7 +56,8 @@ def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.Data
 
 
 def _flat(offset_ns: int, doubt_ns: int) -> Stretch:
-    return Stretch(-(2**63), -(2**62), 2**62, offset_ns, 0.0, doubt_ns, 0.0)
+    lines = (float(offset_ns - doubt_ns), 0.0), (float(offset_ns + doubt_ns), 0.0)
+    return Stretch(-(2**63), -(2**62), 2**62, offset_ns, 0.0, lines)
 
 
 def _openings(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +95,13 @@ def _further_on(pairs: pl.DataFrame) -> pl.DataFrame:
 def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
     """Adds ``o`` and ``doubt`` of each handshake that both points saw."""
     f, g = pl.col("syn_ns_b") - pl.col("syn_ns"), pl.col("answer_ns") - pl.col("answer_ns_b")
-    return pairs.with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1).sort("point", "point_b", "syn_ns")
+    drift = meanwhile(pl.col("answer_ns") - pl.col("syn_ns"))
+    return pairs.with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1 + drift).sort("point", "point_b", "syn_ns")
+
+
+def meanwhile(wait_ns: pl.Expr) -> pl.Expr:
+    """How far clocks drift between a packet and its answer: an answer that was long in coming tells less."""
+    return (wait_ns.abs().cast(pl.Float64) * USUAL_DRIFT).cast(pl.Int64)
 
 
 def _answered(datagrams: pl.DataFrame) -> pl.DataFrame:
@@ -111,10 +118,19 @@ def _answered(datagrams: pl.DataFrame) -> pl.DataFrame:
         pl.col("time_ns_b").min().alias("syn_ns_b"),
         f=there.filter(pl.col("half") == 0).min(),
         g=(-there.filter(pl.col("half") == 1)).min(),
+        asked_ns=_quickest(there, 0),
+        answered_ns=_quickest(-there, 1),
     )
     f, g = pl.col("f"), pl.col("g")
-    known = seen.drop_nulls(["f", "g"]).with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1)
+    drift = meanwhile(pl.col("answered_ns") - pl.col("asked_ns"))
+    known = seen.drop_nulls(["f", "g"]).with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1 + drift)
     return known.sort("point", "point_b", "syn_ns")
+
+
+def _quickest(way: pl.Expr, half: int) -> pl.Expr:
+    """When the packet of a half that was shortest under way left."""
+    one = pl.col("half") == half
+    return pl.col("time_ns").filter(one).sort_by(way.filter(one)).first()
 
 
 def _one_way(pairs: pl.DataFrame) -> list[tuple[int, int, int, int]]:

@@ -7,12 +7,13 @@ pairs carries them to the reference, the point with the most flows.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import polars as pl
 
-from flowscope.nat.clock_fit import Stretch
+from flowscope.nat.clock_fit import Sample, Stretch, fit
 from flowscope.nat.clock_samples import Edges, measured_edges
 
 
@@ -26,12 +27,30 @@ class Clock:
     hops: tuple[tuple[Stretch, ...], ...] = ()
     """Differences to take off one after the other, from this point to the reference."""
     first_ns: int = 0
-    error_ns: int = 0
 
     @property
     def offset_ns(self) -> int:
         """What to add to the time of its first frame to get that of the reference."""
         return _at(self.hops, self.first_ns) - self.first_ns
+
+    @property
+    def known(self) -> bool:
+        """False where nothing ties it to the reference: another island's own reference."""
+        return self.island == 0 or bool(self.hops)
+
+    @property
+    def error_ns(self) -> int:
+        """How far off the offset may be, at most."""
+        time_ns, error_ns = self.first_ns, 0
+        for hop in self.hops:
+            error_ns += _stretch(hop, time_ns).doubt_at(time_ns)
+            time_ns = _at((hop,), time_ns)
+        return error_ns
+
+    @property
+    def is_right(self) -> bool:
+        """True when its times need no correction."""
+        return not any(one.offset_ns or one.rate for hop in self.hops for one in hop)
 
     @property
     def skew_ppm(self) -> float:
@@ -67,9 +86,38 @@ class Clocks:
         """Adds ``name``: the time in ``column`` on the reference clock. The table needs a ``point`` column."""
         corrected = pl.col(column)
         for clock in self.by_point.values():
-            if clock.hops:
+            if not clock.is_right:
                 corrected = pl.when(pl.col("point") == clock.point).then(_taken_off(column, clock)).otherwise(corrected)
         return table.with_columns(corrected.alias(name))
+
+    def across(self, samples: pl.DataFrame) -> Clocks:
+        """Brings islands together that samples tie to the first one.
+
+        Args:
+            samples: ``island`` and ``island_b``, and by each of their references the time ``at_ns`` and ``at_ns_b``;
+                the second was ``offset_ns`` ahead then, give or take ``doubt_ns``.
+        """
+        steps: dict[int, dict[int, tuple[Stretch, ...]]] = {}
+        there = samples.with_columns(-pl.col("offset_ns"), island="island_b", island_b="island", at_ns_b="at_ns")
+        columns = ("island", "island_b", "at_ns_b", "offset_ns", "doubt_ns")
+        both = pl.concat([samples.select(columns), there.select(columns)])
+        for (one, other), group in both.group_by("island", "island_b", maintain_order=True):
+            drawn = fit([Sample(*row) for row in group.select(columns[2:]).iter_rows()])
+            steps.setdefault(int(str(one)), {})[int(str(other))] = _or_none(drawn)
+        ways: dict[int, tuple[tuple[Stretch, ...], ...]] = {0: ()}
+        queue = [0]
+        for here in queue:
+            for island in sorted(steps.get(here, {}).keys() - ways.keys()):
+                ways[island] = (steps[here][island], *ways[here])
+                queue.append(island)
+        return Clocks(
+            {
+                point: replace(clock, island=0, hops=(*clock.hops, *ways[clock.island]))
+                if clock.island in ways
+                else clock
+                for point, clock in self.by_point.items()
+            }
+        )
 
 
 def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFrame, points: pl.DataFrame) -> Clocks:
@@ -95,23 +143,24 @@ def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFra
 def _island(start: int, island: int, edges: Edges, firsts: dict[int, int]) -> dict[int, Clock]:
     """The points that can be reached from ``start``, each over the surest pairs."""
     found: dict[int, Clock] = {}
-    queue: list[tuple[int, int, Clock]] = [(0, start, Clock(start, island, (), firsts[start], 0))]
+    number = count()
+    queue: list[tuple[int, int, int, Clock]] = [(0, start, next(number), Clock(start, island, (), firsts[start]))]
     while queue:
-        _, here, clock = heapq.heappop(queue)
+        _, here, _, clock = heapq.heappop(queue)
         if here in found:
             continue
         found[here] = clock
         for there, stretches in edges.get(here, {}).items():
             if there not in found:
-                doubt = clock.error_ns + _stretch(tuple(stretches), firsts[there]).doubt_at(firsts[there])
-                hops = clock.hops if _nothing(stretches) else (tuple(stretches), *clock.hops)
-                heapq.heappush(queue, (doubt, there, Clock(there, island, hops, firsts[there], doubt)))
+                nearer = Clock(there, island, (_or_none(stretches), *clock.hops), firsts[there])
+                heapq.heappush(queue, (nearer.error_ns, there, next(number), nearer))
     return found
 
 
-def _nothing(stretches: Iterable[Stretch]) -> bool:
+def _or_none(stretches: list[Stretch]) -> tuple[Stretch, ...]:
     """A difference within its own doubt is none: most points share a host or an NTP server."""
-    return all(abs(one.offset_ns) <= one.doubt_ns and not one.rate for one in stretches)
+    none = all(one.may_be_none for one in stretches)
+    return tuple(one.none() for one in stretches) if none else tuple(stretches)
 
 
 def _stretch(hop: tuple[Stretch, ...], time_ns: int) -> Stretch:

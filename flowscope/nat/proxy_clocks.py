@@ -16,6 +16,8 @@ from flowscope.nat.proxy_exchanges import ids
 _BEST, _AGREEING, _AGREED_NS = 20, 3, 100_000_000
 #: Hosts that keep time differ by less; a capture repeated after longer than the second is a repetition.
 _USUAL_NS, _MOST_NS = 5_000_000_000, 900_000_000_000
+#: Exchanges of one connection that a mark is followed through.
+_MARKED = 16
 #: Requests that are alike and still compared each with each; width of a step, and steps that make a rhythm.
 _ALIKE, _BIN_NS, _STEPS = 20, 50_000_000, 5
 _DIFFERENCES = {
@@ -39,17 +41,27 @@ def crossings(named: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, se
         ahead_ns=pl.col("start_ns_b") - pl.col("start_ns"),
         behind_ns=pl.col("rev_data_end_ns") - pl.col("rev_data_end_ns_b"),
     )
-    return pl.concat([headed, _unique_ids(fronts), _in_step(fronts, backs, sent)])
+    marked = id_crossings(fronts).select(headed.columns)
+    return pl.concat([headed, marked, _in_step(fronts, backs, sent)])
 
 
-def _unique_ids(asked: pl.DataFrame) -> pl.DataFrame:
-    """Values that stand in one exchange on each of two legs."""
-    named = ids(asked).filter(pl.len().over("value") == 2, pl.col("leg").n_unique().over("value") == 2)
-    times = asked.select("exchange", "island", "asked_ns", "answered_ns")
-    timed = named.select("value", "exchange").join(times, "exchange")
-    pairs = timed.join(timed, "value", suffix="_b").filter(pl.col("exchange") != pl.col("exchange_b"))
+def id_crossings(asked: pl.DataFrame) -> pl.DataFrame:
+    """Exchanges of two islands with a value in common that few have: the first with the first, and so on.
+
+    A request's id stands in one exchange on each side; a connection's mark in as many on each.
+
+    Returns:
+        ``leg``, ``leg_b``, ``island``, ``island_b``, ``asked_ns``, ``answered_ns``, ``ahead_ns``, ``behind_ns``.
+    """
+    named = ids(asked).join(asked.select("exchange", "island", "asked_ns", "answered_ns"), "exchange")
+    side, way = ["value", "island"], pl.col("asked_ns")
+    timed = named.with_columns(turn=way.rank("ordinal").over(side), turns=pl.len().over(side))
+    timed = timed.filter(pl.col("turns") <= _MARKED, pl.col("island").n_unique().over("value") == 2)
+    timed = timed.select("value", "turn", "turns", "leg", "island", "asked_ns", "answered_ns")
+    pairs = timed.join(timed, ["value", "turn", "turns"], suffix="_b").filter(pl.col("island") != pl.col("island_b"))
     # Which is the client's side? The one that takes longer; clocks are not to be asked yet.
-    return pairs.select("island", "island_b", **_DIFFERENCES).filter(pl.col("ahead_ns") + pl.col("behind_ns") >= 0)
+    found = pairs.select("leg", "leg_b", "island", "island_b", "asked_ns", "answered_ns", **_DIFFERENCES)
+    return found.filter(pl.col("ahead_ns") + pl.col("behind_ns") >= 0).unique(maintain_order=True)
 
 
 def _in_step(fronts: pl.DataFrame, backs: pl.DataFrame, sent: pl.DataFrame) -> pl.DataFrame:

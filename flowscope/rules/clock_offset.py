@@ -55,14 +55,14 @@ def judge(window: Window) -> Iterator[Finding]:
     """One finding per point whose clock was corrected."""
     for point in window.points:
         offset, error = abs(point.clock_offset_ns), point.clock_error_ns
-        if offset >= _NOTABLE_NS and offset > error:
-            found = _finding(window, point)
+        if error is not None and offset >= _NOTABLE_NS and offset > error:
+            found = _finding(window, point, error)
             if found is not None:
                 yield found
 
 
-def _finding(window: Window, point: Point) -> Finding | None:
-    offset, error = point.clock_offset_ns, point.clock_error_ns
+def _finding(window: Window, point: Point, error: int) -> Finding | None:
+    offset = point.clock_offset_ns
     here = window.flows.filter(pl.col("point") == point.number, pl.col("fwd_syns") > 0).head(1)
     paths = window.paths.filter(pl.col("legs").list.eval(pl.element().is_in(here["leg"].implode())).list.any()).head(1)
     if not paths.height:

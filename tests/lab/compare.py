@@ -77,10 +77,14 @@ def true_pairs(told: dict[str, Any]) -> Counter[Pair]:
 
 
 def reported_pairs(report: dict[str, Any], real: Counter[Pair]) -> Counter[Pair]:
-    """The joins that a report claims; a later leg counts as joined to the leg before it or to the first one."""
+    """The joins that a report claims, as :func:`joined_pairs` counts them."""
+    return joined_pairs(([(plain(leg["src"]), plain(leg["dst"])) for leg in p["legs"]] for p in report["paths"]), real)
+
+
+def joined_pairs(paths: Iterable[list[tuple[str, str]]], real: Counter[Pair]) -> Counter[Pair]:
+    """The joins that paths claim; a later leg counts as joined to the leg before it or to the first one."""
     pairs: Counter[Pair] = Counter()
-    for path in report["paths"]:
-        legs = [(plain(leg["src"]), plain(leg["dst"])) for leg in path["legs"]]
+    for legs in paths:
         for number, leg in enumerate(legs[1:], 1):
             options = [legs[number - 1] + leg, legs[0] + leg]
             pairs[next((o for o in options if pairs[o] < real[o]), options[0])] += 1

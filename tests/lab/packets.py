@@ -24,6 +24,8 @@ class Segment:
     seq: int
     ack: int
     size: int
+    whole: bool = True
+    """Not cut by a snap length."""
 
 
 def decode(data: bytes, link: int) -> tuple[Tuple4, int, int, int, int] | None:
@@ -54,14 +56,15 @@ def decode(data: bytes, link: int) -> tuple[Tuple4, int, int, int, int] | None:
 class Point:
     """The TCP segments of one capture file, by tuple."""
 
-    def __init__(self, path: Path) -> None:
-        capture = files.read(path)
+    def __init__(self, source: Path | files.Capture) -> None:
+        capture = files.read(source) if isinstance(source, Path) else source
         self.segments: dict[Tuple4, list[Segment]] = defaultdict(list)
         self.frames = len(capture.frames)
         for frame in capture.frames:
             found = decode(frame.data, capture.links[frame.interface])
             if found:
-                self.segments[found[0]].append(Segment(frame.ns / 1e9, *found[1:]))
+                whole = len(frame.data) >= frame.wire
+                self.segments[found[0]].append(Segment(frame.ns / 1e9, *found[1:], whole))
 
     def within(self, key: Tuple4, start: float, end: float) -> list[Segment]:
         """The segments of one direction between two times."""

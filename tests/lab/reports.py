@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tests.lab import compare, degrade, spoil
 from tests.lab.compare import Difference
+from tests.lab.degraded_paths import Row, sampled
 
 Key = tuple[Path, str]
 PLAIN = ("topology", "blind")
@@ -25,11 +27,14 @@ class Said:
 
 
 class Reports:
-    """Asks two at a time; each question once."""
+    """Asks two at a time, and judges degraded copies beside them; each question once."""
 
     def __init__(self, exe: str) -> None:
         self.exe, self.pool = exe, ThreadPoolExecutor(2)
         self.asked: dict[Key, Future[Said]] = {}
+        # Decoding is Python: threads would wait for one another. Spawned, for polars' threads do not survive a fork.
+        self.workers = ProcessPoolExecutor(1, get_context("spawn"))
+        self.judged: dict[Path, Future[list[Row]]] = {}
 
     def ask(self, folder: Path, *, spoiled: bool) -> None:
         """Ask about a run with its topology and blind, and about its spoiled copies."""
@@ -40,9 +45,20 @@ class Reports:
         """The answer, waited for."""
         return self.asked[folder, how].result()
 
+    def degrade(self, folder: Path, seed: int) -> None:
+        """Ask how degraded copies of a run are judged."""
+        self.judged[folder] = self.workers.submit(sampled, folder, seed)
+
+    def degraded(self, folder: Path, seed: int) -> list[Row]:
+        """The answer, waited for."""
+        if folder not in self.judged:
+            self.degrade(folder, seed)
+        return self.judged[folder].result()
+
     def close(self) -> None:
         """Ask no more."""
         self.pool.shutdown(cancel_futures=True)
+        self.workers.shutdown(cancel_futures=True)
 
     def _answer(self, folder: Path, how: str) -> Said:
         told = compare.truth(folder)

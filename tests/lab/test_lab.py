@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import compare, spoil
+from tests.lab import compare, degraded_paths, spoil
+from tests.lab.degraded_paths import Row
 from tests.lab.reports import Reports, Said
 from tests.lab.run import JOBS, Outcome, play_all
 from tests.lab.scenarios.index import load
@@ -22,7 +23,6 @@ from tests.lab.world import missing
 BASE = int(os.environ.get("FLOWSCOPE_LAB_SEED", "1"))
 SEEDS = (BASE, BASE + 1)
 EXE = str(Path(sys.executable).with_name("flowscope"))
-PROXIED = ("proxy-headers", "proxy-http")
 # Spoiled copies are made of these.
 CLEAN = ("healthy-full-nat", "closed-port", "blocked-in-member", "hairpin")
 
@@ -49,6 +49,8 @@ class Runs:
             self.outcomes[key] = outcome
             if not outcome.error and not outcome.skipped:
                 self.reports.ask(self.folder(*key), spoiled=key in spoiled)
+                if key in plain:
+                    self.reports.degrade(self.folder(*key), outcome.seed)
 
     def folder(self, seed: int, name: str) -> Path:
         """The captures of a run that went well; skips where it could not be played."""
@@ -61,6 +63,10 @@ class Runs:
     def said(self, seed: int, name: str, how: str) -> Said:
         """What flowscope says of a run, or of a spoiled copy."""
         return self.reports.said(self.folder(seed, name), how)
+
+    def degraded(self, seed: int, name: str) -> list[Row]:
+        """How legs and clocks of degraded copies were judged."""
+        return self.reports.degraded(self.folder(seed, name), seed)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +109,17 @@ def test_nothing_is_invented(runs: Runs, seed: int, name: str, how: str) -> None
 @views
 def test_legs_are_joined(runs: Runs, seed: int, name: str, how: str) -> None:
     found = runs.said(seed, name, how).differs
-    assert found.precision >= 0.99, found.misjoined[:5]
-    if name in PROXIED and found.recall < 0.99:
-        pytest.xfail("a proxy's connections are not joined yet")
-    assert found.recall >= 0.99, found.unjoined[:5]
+    # Of 20,000 connections through a translator that uses its ports again and again a few are alike by accident.
+    least = 0.999 if name == "load" else 1.0
+    assert found.precision >= least, found.misjoined[:5]
+    assert found.recall >= (least if how == "topology" else 0.99), found.unjoined[:5]
+
+
+@each
+def test_degraded_captures_keep_their_legs_and_clocks(runs: Runs, seed: int, name: str) -> None:
+    assert [
+        line for row in runs.degraded(seed, name) for line in (degraded_paths.table(row), *row.wrong) if row.wrong
+    ] == []
 
 
 @clean

@@ -64,3 +64,37 @@ def test_one_syn_that_was_sent_again_is_no_step() -> None:
     measured = samples(random.Random(5), 80, 60, 0, 0)
     measured[40] = Sample(measured[40].at_ns, SECOND, SECOND)
     assert len(fit(measured)) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 60), lopsided=st.floats(0, 1), ppm=st.floats(-90, 90))
+def test_a_way_there_unlike_the_way_back_stays_within_the_bound(
+    seed: int, count: int, lopsided: float, ppm: float
+) -> None:
+    dice = random.Random(seed)
+    measured = []
+    for _ in range(count):
+        at, doubt = dice.randrange(2 * SECOND), dice.randrange(20_000, 400_000)
+        measured.append(Sample(at, round(at * ppm * 1e-6 + doubt * lopsided), doubt))
+    (line,) = fit(measured)
+    # Where no difference is as possible as the measured one, none is believed: that must hold too.
+    for stretch in (line, *([line.none()] if line.may_be_none else [])):
+        for at in (stretch.at_ns, stretch.until_ns):
+            said = stretch.offset_ns + stretch.rate * (at - stretch.at_ns)
+            assert abs(said - at * ppm * 1e-6) <= stretch.doubt_at(at)
+
+
+def test_many_handshakes_in_a_short_time_leave_little_doubt() -> None:
+    dice = random.Random(9)
+    measured = []
+    for at in range(24):
+        off = dice.randrange(-10_000, 10_000)
+        measured.append(Sample(at * SECOND // 12, 300 * SECOND + at * 8_333 + off, 20_000))
+    (line,) = fit(measured)
+    assert line.rate * 1e6 == pytest.approx(100, abs=10)
+    assert max(line.doubt_at(line.at_ns), line.doubt_at(line.until_ns)) < 60_000
+
+
+def test_handshakes_that_contradict_each_other_widen_the_bound() -> None:
+    (line,) = fit([Sample(0, 0, 1_000), Sample(SECOND, 5_000_000, 1_000), Sample(2 * SECOND, 0, 1_000)])
+    assert all(line.doubt_at(at) >= 1_000_000 for at in (0, SECOND, 2 * SECOND))

@@ -51,7 +51,7 @@ class Cases:
 
     @cached_property
     def _errors_ns(self) -> dict[int, int]:
-        return {point.number: point.clock_error_ns for point in self.view.analysis.points}
+        return {point.number: point.clock_error_ns or 0 for point in self.view.analysis.points}
 
     def of(self, finding: Finding) -> Element | None:
         """The ladders of one finding; None when it is about no path."""

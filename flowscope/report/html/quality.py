@@ -132,7 +132,7 @@ def _points(view: View) -> Element:
                 f"{seen.get('truncated', 0):,}",
                 f"{seen.get('again', 0):,}",
                 "none" if not offset else f"{'+' if offset > 0 else '-'}{span(abs(offset))}",
-                f"± {span(point.clock_error_ns)}",
+                "not known" if point.clock_error_ns is None else f"± {span(point.clock_error_ns)}",
                 f"{point.clock_skew_ppm:g} ppm",
             )
         )

@@ -67,6 +67,7 @@ def clock_offset(stage: Stage) -> None:
     """One member's clock is seconds ahead and drifts."""
     stage.extra["point"] = name = stage.rng.choice(stage.members).name
     stage.extra["offset_s"] = seconds = round(stage.rng.uniform(1, 4), 3)
+    stage.extra["skew_ppm"] = 40
     small(stage)
     stage.spoil(name, degrade.shift_clock(seconds, 40))
     stage.expect("clock-offset", name, offset_ns=round(seconds * 1e9))
