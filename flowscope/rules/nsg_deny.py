@@ -26,11 +26,11 @@ Check next
     The effective rules of that very interface (`az network nic list-effective-nsg`), and the flow log of that hour.
 
 Example
-    $ cd captures/probe-blocked-before-member
-    $ flowscope analyze . --topology topology.toml --nsg ../be2-nsg.json=be2 --select nsg-deny
-    F1  ERROR  deny-neighbours of be2-nsg denies the probes of be2 on port 8000  [nsg-deny, likely]
-        10 of 11 probes of 168.63.129.16 to 172.26.70.166:8000 got no answer, and rule 'deny-neighbours'
-        (priority 310) of be2-nsg denies them: deny any protocol from VirtualNetwork to any, any port.
+    $ cd captures/nsg-deny
+    $ flowscope analyze . --topology topology.toml --nsg nsg.json=vm2 --select nsg-deny
+    F1  ERROR  deny-3000 of vm2-nsg denies connections to vm2 on port 3000  [nsg-deny, likely]
+        16 connections (64 SYNs, retries included) to 10.163.134.196:3000 got no answer, and rule 'deny-3000'
+        (priority 310) of vm2-nsg denies them inbound: deny any protocol from any to any, port 3000.
 
 References
     Azure, network-security-group-how-it-works; network-security-groups-overview (2025-07).

@@ -25,8 +25,8 @@ Check next
 Example
     $ cd captures/path-loss
     $ flowscope analyze . --topology topology.toml --select path-loss
-    F1  WARNING  Packets get lost between lb_in and app1  [path-loss, confirmed]
-        In 3 connections at least 5 segments (394 of 1,105 bytes) were seen at lb_in and not at app1; the
+    F1  WARNING  Packets get lost between lb_in and app3  [path-loss, confirmed]
+        In 5 connections at least 5 segments (399 of 1,584 bytes) were seen at lb_in and not at app3; the
         senders had to repeat them.
 
 References

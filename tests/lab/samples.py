@@ -10,58 +10,102 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.lab import compare
+from tests.cloud.rule_files import allow, deny, nsg
+from tests.lab import compare, truth
 from tests.lab.run import play
 from tests.lab.world import missing, sweep
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
-# Folder and scenario are one; points that show nothing more than their neighbours are left out ("members": all these).
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a folder of ``captures/`` is made of."""
+
+    without: tuple[str, ...] = ()
+    """Points that show nothing more than their neighbours; ``members``: all, ``others``: those without a fault."""
+    scenario: str = ""
+    """The scenario, when the folder is named otherwise."""
+    rules: bool = False
+    """With a file of security rules that would drop what was dropped."""
+
+
 SAMPLES = {
-    "asymmetric-return": (),
-    "capture-loss": ("lb_out",),
-    "clock-offset": ("lb_out", "client"),
-    "closed-frontend": ("lb_out", "members"),
-    "collision-two-frontends": ("lb_out",),
-    "hairpin-always": ("client", "lb_out"),
-    "half-flow": ("client",),
-    "idle-leak": ("client",),
-    "idle-silent": ("lb_out",),
-    "mtu-blackhole-route": ("lb_out", "members"),
-    "path-loss": ("lb_out", "client"),
-    "probe-blocked-before-member": ("lb_out", "client"),
-    "probes-all-down-closed": ("client", "members"),
-    "proxy-http": ("client", "members"),
-    "snat-early-reuse": ("internet",),
-    "snat-exhaustion": ("internet", "members"),
-    "snat-pressure": ("internet", "members"),
-    "truncated-packets": ("lb_out", "client"),
-    "uneven-pool": ("client", "members"),
-    "unresponsive-service": ("lb_out",),
+    "hairpin": Sample(("client", "lb_out")),
+    "closed-port": Sample(("client",)),
+    "blocked-in-member": Sample(("client",)),
+    "asymmetric-return": Sample(),
+    "capture-loss": Sample(("lb_out",)),
+    "clock-offset": Sample(("lb_out", "client")),
+    "closed-frontend": Sample(("lb_out", "members")),
+    "collision-two-frontends": Sample(("lb_out",)),
+    "hairpin-always": Sample(("client", "lb_out")),
+    "half-flow": Sample(("client",)),
+    "idle-leak": Sample(("client",)),
+    "idle-silent": Sample(("lb_out",)),
+    "mtu-blackhole-route": Sample(("lb_out", "members")),
+    "nsg-deny": Sample(("client", "lb_out", "others"), "blocked-before-member", rules=True),
+    "path-loss": Sample(("lb_out", "client")),
+    "probe-blocked-before-member": Sample(("lb_out", "client")),
+    "probes-all-down-closed": Sample(("client", "members")),
+    "proxy-http": Sample(("client", "members")),
+    "snat-early-reuse": Sample(("internet",)),
+    "snat-exhaustion": Sample(("internet", "members")),
+    "snat-pressure": Sample(("internet", "members")),
+    "truncated-packets": Sample(("lb_out", "client")),
+    "uneven-pool": Sample(("client", "members")),
+    "unresponsive-service": Sample(("lb_out", "others")),
 }
 SEED = 20
 LIMIT = 5_000_000
 
 
-def left_out(row: dict[str, str], without: tuple[str, ...]) -> bool:
+def left_out(row: dict[str, str], without: tuple[str, ...], faulty: Collection[str] = ()) -> bool:
     """Whether a sample does without a point."""
-    return row["vantage"] in without or ("members" in without and row["node"] not in ("cli", "lb", "sw"))
+    member = row["node"] not in ("cli", "lb", "sw")
+    spare = "members" in without or ("others" in without and row["node"] not in faulty)
+    return row["vantage"] in without or (member and spare)
 
 
-def make(name: str, without: tuple[str, ...], work: Path) -> str:
+def add_rules(folder: Path, told: dict[str, Any]) -> None:
+    """Write a group of security rules, one of which denies what was blocked, and tell of it in the truth."""
+    (blocked,) = (item for item in told["expected_findings"] if item["rule"] == "blocked-traffic")
+    port = blocked["subject"].rpartition(":")[2]
+    group = f"{blocked['backend']}-nsg"
+    nsg(
+        folder / "nsg.json", allow("allow-ssh", 300, 22), deny(f"deny-{port}", 310, port),
+        allow("allow-clients", 320, "*"), name=group,
+    )  # fmt: skip
+    told["description"] += f" A rule of {group} (`nsg.json`) says so."
+    told["extra"]["nsg"] = f"nsg.json={blocked['backend']}"
+    told["expected_findings"] = [{"rule": "nsg-deny", "subject": blocked["subject"], "backend": blocked["backend"]}]
+    told["forbidden_findings"] = [item for item in told["forbidden_findings"] if item["rule"] != "nsg-deny"]
+    (folder / "truth.json").write_text(truth.text(told))
+
+
+def make(name: str, sample: Sample, work: Path) -> str:
     """Play a scenario, keep its files as a sample; returns the sample's row for the table."""
-    outcome = play(name, SEED, work)
+    scenario = sample.scenario or name
+    outcome = play(scenario, SEED, work)
     if not outcome.good:
         raise SystemExit(f"{name}: {outcome.error or outcome.wrong}")
-    told = compare.truth(work / name)
-    spare = {row["vantage"] for row in told["captures"] if left_out(row, without)}
+    played = work / scenario
+    told = compare.truth(played)
+    if sample.rules:
+        add_rules(played, told)
+    faulty = {item.get("backend") for item in told["expected_findings"]}
+    spare = {row["vantage"] for row in told["captures"] if left_out(row, sample.without, faulty)}
     for row in told["captures"]:
         if row["vantage"] in spare:
-            (work / name / row["file"]).unlink()
+            (played / row["file"]).unlink()
     folder = CAPTURES / name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(work / name, folder)
+    shutil.copytree(played, folder)
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
     points = ", ".join(row["vantage"] for row in told["captures"] if row["vantage"] not in spare)

@@ -18,6 +18,7 @@ from typing import Any
 from flowscope.analysis import Analysis, analyze
 from flowscope.findings import Finding, Severity
 from flowscope.nat.topology_file import read_topology
+from flowscope.settings import Settings
 from tests.lab import compare, degrade
 from tests.lab.degrade import Change
 
@@ -78,7 +79,9 @@ def judge(folder: Path, work: Path, points: int | None = None) -> dict[tuple[str
     for change, place, files in plays(folder, work, points):
         for given in (GIVEN, BLIND):
             topology = str(place / "topology.toml") if given == GIVEN else None
-            analysis = analyze([place / file for file in files], topology=topology)
+            # Without a topology no name of a member is known, so no group can be laid to one.
+            rules = (str(place / truth["extra"]["nsg"]),) if topology and "nsg" in truth["extra"] else ()
+            analysis = analyze([place / file for file in files], topology=topology, settings=Settings(nsg=rules))
             verdicts = result.setdefault((change, given), Verdicts())
             _note(verdicts, truth, analysis, f"{folder.name}, {change}, {given}, {len(files)} files")
     return result

@@ -115,10 +115,11 @@ def lossy(stage: Stage, see: Witness) -> None:
         come = [int(size) for (size,) in see.rows(member.name, to, "tcp.len")]
         again = len(left) - len({tuple(row) for row, _ in left})
         lost = stage.extra["lost"][member.name]
-        see.that(f"{member.name}: the balancer sent again what was dropped", again == lost["segments"] > 0)
+        see.that(f"{member.name}: every fifth was dropped", len(left) // 5 == lost["segments"])
+        see.that(f"{member.name}: the balancer sent again what was dropped", again == lost["segments"])
         see.that(f"{member.name}: as many segments are missing", len(left) - len(come) == lost["segments"])
         see.that(f"{member.name}: and their bytes", sum(size for _, size in left) - sum(come) == lost["bytes"])
-        see.that(f"{member.name}: a share that nobody overlooks", 5 * lost["segments"] >= 0.6 * len(left))
+    see.that("enough were dropped", sum(lost["segments"] for lost in stage.extra["lost"].values()) > 9)
 
 
 @scenario("path-loss", lossy)
@@ -128,7 +129,7 @@ def path_loss(stage: Stage) -> None:
     to = [f"ip daddr {one.address} tcp dport {plan.data_port} tcp flags & psh == psh" for one in stage.members]
     rules = "\n ".join(f"{one} numgen inc mod 5 4 counter drop" for one in to)
     stage.world.nft("sw", drop("bridge", "forward", rules))
-    small(stage, 30)
+    small(stage, 24)
     listed = stage.world.run("sw", ["nft", "list", "ruleset"])
     dropped = {row[0]: row[1:] for row in re.findall(r"daddr (\S+) .*counter packets (\d+) bytes (\d+)", listed)}
     stage.extra["lost"] = {}
