@@ -11,6 +11,9 @@ from typing import Any
 
 import click
 
+from flowscope.cli.options import wants_colour
+from flowscope.report.paint import Paint, painter
+
 
 @click.command(
     "doctor",
@@ -22,7 +25,8 @@ Examples:
   flowscope doctor --format json""",
 )
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(format_: str) -> int:
+@click.option("--no-color", is_flag=True, help="No colours (so does NO_COLOR).")
+def command(format_: str, no_color: bool) -> int:
     """Look at this machine: capture programs and rights, interfaces, tshark, listening ports, conntrack.
 
     Exit code 0 when live capture can work, 2 when it cannot; the text says what is missing.
@@ -31,7 +35,7 @@ def command(format_: str) -> int:
     if format_ == "json":
         sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write("\n".join(_text(told)) + "\n")
+        sys.stdout.write("\n".join(_text(told, painter(wants_colour(no_color)))) + "\n")
     return 0 if told["capture"]["possible"] else 2
 
 
@@ -59,7 +63,7 @@ def examine() -> dict[str, Any]:
             for one in interfaces().values()
         ],
         "listening": [
-            {"protocol": one.protocol, "endpoint": one.endpoint, "program": one.program, "pid": one.pid}
+            {"protocol": one.protocol, "endpoint": one.text, "program": one.process, "pid": one.pid}
             for one in listeners()
         ],
         "conntrack": {"readable": tracked, "detail": why},
@@ -95,20 +99,19 @@ def _has_capability(path: str) -> bool:
         return False
 
 
-def _text(told: dict[str, Any]) -> list[str]:
+def _text(told: dict[str, Any], paint: Paint) -> list[str]:
     from flowscope.report.layout import columns
     from flowscope.report.safe_text import safe_line
 
     capture = told["capture"]
-    lines = [
-        f"Capture: yes, with {capture['program']}" if capture["possible"] else f"Capture: no. {capture['missing']}"
-    ]
-    lines += ["", "Programs"]
+    answer = f"yes, with {capture['program']}" if capture["possible"] else f"no. {capture['missing']}"
+    lines = [f"{paint('Capture:', 'heading')} {paint(answer, 'good' if capture['possible'] else 'error')}"]
+    lines += ["", paint("Programs", "heading")]
     lines += columns(
         ("  " + one["name"], one["version"] or ("?" if one["path"] else "not installed"), safe_line(one["path"] or ""))
         for one in told["programs"]
     )
-    lines += ["", "Interfaces"]
+    lines += ["", paint("Interfaces", "heading")]
     lines += columns(
         (
             "  " + safe_line(one["name"]),
@@ -118,7 +121,7 @@ def _text(told: dict[str, Any]) -> list[str]:
         )
         for one in told["interfaces"]
     )
-    lines += ["", "Listening" if told["listening"] else "Listening: nothing"]
+    lines += ["", paint("Listening", "heading") if told["listening"] else f"{paint('Listening:', 'heading')} nothing"]
     lines += columns(
         (
             "  " + one["protocol"],
@@ -128,4 +131,4 @@ def _text(told: dict[str, Any]) -> list[str]:
         )
         for one in told["listening"]
     )
-    return [*lines, "", f"Conntrack: {told['conntrack']['detail']}"]
+    return [*lines, "", f"{paint('Conntrack:', 'heading')} {told['conntrack']['detail']}"]

@@ -1,4 +1,4 @@
-"""What a host listens on, as its tools print it, in one form."""
+"""What a host listens on, as its tools print it or as this machine says itself, in one form."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ class Socket:
     listens: bool
     """False for connections (UDP sockets without a peer listen)."""
     process: str | None = None
+    """Name of the program; None when it is not told, or belongs to someone whose processes may not be seen."""
     queued: int | None = None
     """Connections that wait to be accepted, where the tool says so."""
     queue_limit: int | None = None
+    pid: int | None = None
 
     @property
     def text(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from flowscope.cloud.listening import Socket
 from flowscope.findings import Finding
 from flowscope.host.interfaces import interfaces
-from flowscope.host.listeners import Listener, listeners, on_port
+from flowscope.host.listeners import listeners, on_port
 
 _REFRESH_S = 5.0
 
@@ -19,9 +20,10 @@ class Local:
     """
 
     def __init__(self) -> None:
-        self._named: dict[tuple[str, str, int], Listener] = {}
+        self._named: dict[tuple[str, str], Socket] = {}
+        """By protocol and endpoint."""
         self.addresses: frozenset[str] = frozenset()
-        self._listeners: list[Listener] = []
+        self._listeners: list[Socket] = []
         self._asked_at = float("-inf")
         self.look(0.0)
 
@@ -36,11 +38,10 @@ class Local:
         except OSError:
             return
         for one in found:
-            if one.program is not None:
-                self._named[one.protocol, one.address, one.port] = one
+            if one.process is not None:
+                self._named[one.protocol, one.text] = one
         self._listeners = [
-            one if one.program is not None else self._named.get((one.protocol, one.address, one.port), one)
-            for one in found
+            one if one.process is not None else self._named.get((one.protocol, one.text), one) for one in found
         ]
 
     def told(self, findings: Iterable[Finding]) -> list[Finding]:
