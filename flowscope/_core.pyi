@@ -27,6 +27,8 @@ class CaptureSummary(TypedDict):
     last_ns: int | None
     points: list[int]
     """Numbers of the points whose frames the file holds, by first frame."""
+    within_record: bool
+    """The bytes so far end within a record: who writes them has more."""
     error: str | None
     """Why nothing could be read, when ``format`` is None."""
     issues: list[IssueRow]

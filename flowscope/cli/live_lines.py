@@ -51,6 +51,9 @@ class Show(AbstractContextManager["Show"]):
         if not self._request.quiet:
             tell(notice.text)
 
+    def changed(self, updates: list[Update]) -> None:
+        """Findings that changed."""
+
     def stopping(self) -> None:
         """The capture is being ended."""
         if not self._request.quiet:
@@ -69,11 +72,16 @@ class Lines(Show):
         super().turn(watch, turn)
         if self._request.quiet:
             return
-        for update in turn.updates:
-            tell(self._words(update))
+        self.changed(turn.updates)
         if time.monotonic() - self._told_at >= _STATUS_S:
             self._told_at = time.monotonic()
             tell(status_words(watch))
+
+    def changed(self, updates: list[Update]) -> None:
+        """A line for each."""
+        if not self._request.quiet:
+            for update in updates:
+                tell(self._words(update))
 
     def _words(self, update: Update) -> str:
         finding = update.finding
@@ -101,12 +109,16 @@ class JsonLines(Show):
         for notice in turn.notices:
             told = {"kind": notice.kind, "detail": notice.text, "source": notice.source}
             self._write({"type": "issue", "live": "new", "time": rfc3339_text(notice.time_ns), **told})
-        for update in turn.updates:
+        self.changed(turn.updates)
+        if turn.analysis is not None and turn.numbers is not None and not self._request.look.brief:
+            self._flows(turn)
+
+    def changed(self, updates: list[Update]) -> None:
+        """A line for each."""
+        for update in updates:
             content = document.finding_object(update.finding)
             told = {"live": update.change.value, "since": rfc3339_text(update.since_ns)}
             self._write({"type": "finding", **told, **content})
-        if turn.analysis is not None and turn.numbers is not None and not self._request.look.brief:
-            self._flows(turn)
 
     def _flows(self, turn: Turn) -> None:
         assert turn.analysis is not None and turn.numbers is not None

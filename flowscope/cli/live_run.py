@@ -145,6 +145,7 @@ def _conclude(watch: Watch, show: Show, request: Request, given: Given, interrup
     if not request.quiet:
         for problem in analysis.problems:
             tell(problem)
+    show.changed(watch.merging.end(analysis.findings))
     with opened(request.output) as out:
         render(analysis, request.format, out, request.look)
     return exit_code(request, analysis)

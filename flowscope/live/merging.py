@@ -105,6 +105,19 @@ class Merging:
                 known.flows -= gone
                 known.aside += counts.get(key, 0)
 
+    def end(self, report: Iterable[Finding]) -> list[Update]:
+        """What was told and is not in the report is withdrawn: the files as a whole do not bear it out.
+
+        Such is what rests on a silence that no file states: a pcap does not say until when it was captured.
+        """
+        held = {finding.key for finding in report}
+        caveat = "The written files, read as a whole, do not bear it out: it is not in the report."
+        return [
+            Update(Change.WITHDRAWN, replace(one.finding, caveats=(*one.finding.caveats, caveat)), one.since_ns)
+            for key, one in self._known.items()
+            if key not in held
+        ]
+
     def _missing(self, shown: set[str]) -> list[Update]:
         updates = []
         for key, known in list(self._known.items()):

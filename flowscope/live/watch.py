@@ -20,7 +20,8 @@ from flowscope.live.growing import Growing
 from flowscope.live.held import Held
 from flowscope.live.local import Local
 from flowscope.live.merging import Merging, Update
-from flowscope.live.sources import Source
+from flowscope.live.quiet import Quiet, doubted
+from flowscope.live.sources import Pipe, Source
 from flowscope.live.tracked import Tracked
 from flowscope.report.times import rfc3339_text
 from flowscope.settings import Settings
@@ -119,6 +120,8 @@ class Watch:
         self.put_aside = 0
         """How many were."""
         self._failed: set[str] = set()
+        self._pipes: dict[int, Quiet] = {}
+        """By source."""
         self._flows_seen = 0
         self._fitting = self.limits.flows
 
@@ -187,6 +190,7 @@ class Watch:
                 size = file.size
                 over = self._feed(source, file, size, until)
                 caught_up = caught_up and file.offset >= size
+                self._hear(ring, file)
                 if over and (ended or at + 1 < len(source.files)):
                     self._summaries[file.number] = self._engine.close(file.number)
                     file.close()
@@ -209,6 +213,13 @@ class Watch:
             self._engine.feed(file.number, data)
             if file.offset >= size or time.monotonic() > until:
                 return False
+
+    def _hear(self, ring: int, file: Growing) -> None:
+        """Notes when the newest frame of a pipe came."""
+        source = self.sources[ring]
+        if isinstance(source, Pipe) and not source.own:
+            last_ns = self._engine.summary(file.number)["last_ns"]
+            self._pipes.setdefault(ring, Quiet()).heard(last_ns, time.monotonic_ns())
 
     # Judging ------------------------------------------------------------------------------------------------
 
@@ -245,8 +256,13 @@ class Watch:
     def _judge(self, turn: Turn, seen_ns: int | None) -> None:
         if not self._held.points.height:
             return
-        frames, numbers = self._held.frames(self._until_ns(seen_ns))
+        known, quiet = self._until_ns(seen_ns), self._quiet_until_ns(seen_ns)
+        frames, numbers = self._held.frames(known | quiet)
         analysis = follow(frames, self.captures(), self._given, self.settings)
+        if quiet and analysis.findings:
+            before, _ = self._held.frames(known)
+            without = follow(before, self.captures(), self._given, self.settings)
+            analysis.findings[:] = doubted(analysis.findings, without.findings)
         turn.analysis, turn.numbers = analysis, numbers
         if self.local is not None:
             self.local.look(time.monotonic())
@@ -281,8 +297,27 @@ class Watch:
         if seen_ns is None:
             return {}
         rings = {ring for ring, source in enumerate(self.sources) if source.own and not source.ended}
-        points = self._held.points.filter(pl.col("ring").is_in(sorted(rings)))["point"].to_list()
-        return dict.fromkeys(points, seen_ns - int(_HELD_BACK_NS * _busy()))
+        return dict.fromkeys(self._points(rings), seen_ns - int(_HELD_BACK_NS * _busy()))
+
+    def _quiet_until_ns(self, seen_ns: int | None) -> dict[int, int]:
+        """Points of pipes that bring nothing: their own clock has gone on."""
+        until: dict[int, int] = {}
+        if seen_ns is None:
+            return until
+        for ring, pipe in self._pipes.items():
+            source = self.sources[ring]
+            if source.ended:
+                continue
+            summary = self._engine.summary(source.files[-1].number)
+            if summary["within_record"] or summary["compression"]:
+                continue
+            if (until_ns := pipe.until_ns(time.monotonic_ns())) is not None:
+                until |= dict.fromkeys(self._points({ring}), until_ns)
+        return until
+
+    def _points(self, rings: set[int]) -> list[int]:
+        """The points of sources."""
+        return self._held.points.filter(pl.col("ring").is_in(sorted(rings)))["point"].to_list()
 
     @property
     def settings(self) -> Settings:
@@ -362,8 +397,8 @@ class Watch:
 
     @property
     def files(self) -> list[Growing]:
-        """Every file, by number."""
-        return sorted((file for _, file in self._files), key=lambda file: file.number)
+        """Every file, in the order of the sources: numbers follow who began to write first."""
+        return [file for source in self.sources for file in source.files]
 
 
 def _busy() -> float:

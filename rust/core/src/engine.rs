@@ -44,6 +44,8 @@ pub struct Summary {
     pub first_ns: Option<i64>,
     pub last_ns: Option<i64>,
     pub points: Vec<u32>,
+    /// The bytes so far end within a record: who writes them has more.
+    pub within_record: bool,
     /// Why nothing could be read, when `format` is None.
     pub error: Option<String>,
     pub issues: Vec<Issue>,
@@ -216,6 +218,7 @@ impl Capture {
             first_ns: progress.first_ns,
             last_ns: progress.last_ns,
             points,
+            within_record: self.reader.within_record(),
             error: self.reader.error(),
             issues: progress.issues.rows().to_vec(),
         }

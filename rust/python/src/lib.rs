@@ -104,6 +104,7 @@ fn summary_row<'py>(py: Python<'py>, summary: engine::Summary) -> PyResult<Bound
     row.set_item("bytes", summary.bytes)?;
     row.set_item("first_ns", summary.first_ns)?;
     row.set_item("last_ns", summary.last_ns)?;
+    row.set_item("within_record", summary.within_record)?;
     row.set_item("points", summary.points)?;
     row.set_item("error", summary.error)?;
     let issues = PyList::empty(py);

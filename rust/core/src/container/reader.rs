@@ -118,6 +118,11 @@ impl Reader {
         can
     }
 
+    /// Whether the bytes so far end within a record.
+    pub fn within_record(&self) -> bool {
+        self.skip > 0 || !self.carry.is_empty()
+    }
+
     /// Tells the reader that the file ends here; a record that is not complete becomes an issue.
     pub fn finish(&mut self, issues: &mut Issues, capture: u32) {
         let had = self.carry.len();
