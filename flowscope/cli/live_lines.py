@@ -20,7 +20,8 @@ from flowscope.report.times import clock, rfc3339_text
 
 if TYPE_CHECKING:
     from flowscope.live.merging import Update
-    from flowscope.live.watch import Notice, Turn, Watch
+    from flowscope.live.reading import Notice
+    from flowscope.live.watch import Turn, Watch
 
 _STATUS_S = 10.0
 

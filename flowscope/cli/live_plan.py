@@ -94,7 +94,8 @@ class Plan:
         """
         from flowscope.capture.live import Wish, choose
         from flowscope.host.rights import with_capture_rights
-        from flowscope.live.sources import Interface, open_source
+        from flowscope.live.capturing import Interface
+        from flowscope.live.sources import open_source
 
         found: list[Source] = []
         program = choose(self.program) if self.interfaces else ""

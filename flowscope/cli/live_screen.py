@@ -24,7 +24,8 @@ from flowscope.report.times import clock, span
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.live.merging import Update
-    from flowscope.live.watch import Notice, Status, Turn, Watch
+    from flowscope.live.reading import Notice
+    from flowscope.live.watch import Status, Turn, Watch
 
 _REFRESH_S = 0.25
 _RATE_S = 3.0

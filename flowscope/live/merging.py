@@ -58,6 +58,11 @@ class Merging:
         return sorted(held, key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key))
 
     @property
+    def pending(self) -> bool:
+        """The last look found something that a second one has to confirm."""
+        return bool(self._pending)
+
+    @property
     def aged(self) -> list[Finding]:
         """Those that rest on flows that are not held any more."""
         return [one.finding for one in self._known.values() if one.aged]

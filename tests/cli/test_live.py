@@ -54,8 +54,9 @@ def test_the_view_shows_escapes_as_text(core: None, tmp_path: Path) -> None:
     from flowscope.analysis import Given
     from flowscope.cli.live_screen import Screen
     from flowscope.cli.options import Request
+    from flowscope.live.reading import Notice
     from flowscope.live.sources import Source
-    from flowscope.live.watch import Notice, Turn, Watch
+    from flowscope.live.watch import Turn, Watch
     from flowscope.nat.topology import Topology
     from flowscope.report.look import Look
     from flowscope.settings import Settings
