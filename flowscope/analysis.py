@@ -139,6 +139,8 @@ class Given:
     """The files that the topology came from, and what they cannot say."""
     cloud: CloudFiles = NO_FILES
     """Security rules, flow logs and lists of listeners."""
+    translations: pl.DataFrame | None = None
+    """What the translator's kernel says it did, see :data:`flowscope.nat.tracked.TRANSLATIONS`."""
 
     @classmethod
     def read(cls, topology: str | Sequence[str] | None, settings: Settings) -> Given:
@@ -213,7 +215,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     events = clocks.correct(events, "time_ns", "at_ns")
     legs = leg_table(flows)
     sent = clocks.correct(sent, "time_ns", "at_ns")
-    joins = join_legs(legs, flows, events, sent, clocks.islands, addresses, known, told)
+    joins = join_legs(legs, flows, events, sent, clocks.islands, addresses, known, told, given.translations)
     astray = joins["turn"].drop_nulls().unique()
     if astray.len():
         flows = turn_legs(flows, astray)

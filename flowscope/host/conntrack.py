@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _TABLE = "/proc/net/nf_conntrack"
@@ -83,22 +83,22 @@ def readable() -> tuple[bool, str]:
 
 
 def contradicted(
-    after: Mapping[Pair, Collection[Pair]], joins: Iterable[tuple[Pair, Pair]]
+    after: Mapping[Pair, Collection[Pair]], joins: Iterable[tuple[Pair, Sequence[Pair]]]
 ) -> tuple[int, list[tuple[Pair, Pair, Pair]]]:
     """Compares joins of legs with what the kernel did.
 
     Args:
         after: what packets became, by what they were; a tuple may have been used more than once.
-        joins: first and last leg of paths.
+        joins: the first leg of each path, and those that follow it.
 
     Returns:
         How many joins the kernel confirms; and those it contradicts, with what it did instead.
     """
     confirmed, wrong = 0, []
-    for first, last in joins:
+    for first, others in joins:
         known = after.get(first, ())
-        if last in known:
+        if any(one in known for one in others):
             confirmed += 1
         elif known:
-            wrong.append((first, last, min(known)))
+            wrong.append((first, others[-1], min(known)))
     return confirmed, wrong

@@ -40,7 +40,8 @@ def conclude(watch: Watch, given: Given, progress: Progress | None = None) -> An
     files = [file for file in watch.files if file.offset]
     whole = files and all(not file.gone and os.access(file.path, os.R_OK) for file in watch.files)
     if whole and watch.flows_seen <= watch.limits.flows * _WHOLE:
-        analysis = _offline(watch, given, progress)
+        known = given if watch.tracked is None else replace(given, translations=watch.tracked.table)
+        analysis = _offline(watch, known, progress)
     else:
         analysis = _window(watch, whole=bool(whole))
     if watch.local is not None:

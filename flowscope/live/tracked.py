@@ -1,17 +1,22 @@
-"""What the kernel translated while we watched: joins of legs are checked against it."""
+"""What the kernel translates while we watch: it decides between candidates for a join, and contradicts wrong ones."""
 
 from __future__ import annotations
 
+import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import polars as pl
 
 from flowscope.analysis import Analysis
-from flowscope.host.conntrack import Pair, contradicted, parse, read_table
+from flowscope.host.conntrack import Pair, Translation, contradicted, parse, read_table
+from flowscope.nat.tracked import TRANSLATIONS
+
+#: The newest are kept; a window of live traffic holds fewer connections.
+_MOST = 200_000
 
 
 class Tracked:
@@ -23,14 +28,14 @@ class Tracked:
 
     def __init__(self, prefix: Sequence[str] = ()) -> None:
         self._prefix = prefix
-        self._after: dict[Pair, set[Pair]] = {}
+        self._news: queue.SimpleQueue[Translation] = queue.SimpleQueue()
+        self._table = pl.DataFrame(schema=TRANSLATIONS)
         self._process: subprocess.Popen[str] | None = None
 
     def begin(self) -> None:
         """Reads the table and follows what is new; does nothing where that is not possible."""
         try:
-            for one in read_table():
-                self._after.setdefault(one.before, set()).add(one.after)
+            self._take(read_table())
         except (OSError, subprocess.SubprocessError):
             return
         if shutil.which("conntrack") is None:
@@ -55,33 +60,53 @@ class Tracked:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(2)
 
+    @property
+    def table(self) -> pl.DataFrame:
+        """The translations so far, columns as in :data:`flowscope.nat.tracked.TRANSLATIONS`."""
+        news = []
+        with suppress(queue.Empty):
+            while True:
+                news.append(self._news.get_nowait())
+        if news:
+            rows = [(one.before[0], *one.before[1], *one.before[2], *one.after[1], *one.after[2]) for one in news]
+            fresh = pl.DataFrame(rows, schema=TRANSLATIONS, orient="row")
+            self._table = pl.concat([self._table, fresh]).tail(_MOST).rechunk()
+        return self._table
+
     def check(self, analysis: Analysis) -> tuple[int, list[str]]:
         """How many of the joins the kernel confirms, and one sentence for each that it contradicts."""
-        if not any(pair not in after for pair, after in self._after.items()):
-            return 0, []
-        confirmed, wrong = contradicted(self._after, _joins(analysis))
+        after: dict[Pair, set[Pair]] = {}
+        for protocol, *words in self.table.iter_rows():
+            src, sport, dst, dport, src_b, sport_b, dst_b, dport_b = words
+            before = (protocol, (src, sport), (dst, dport))
+            after.setdefault(before, set()).add((protocol, (src_b, sport_b), (dst_b, dport_b)))
+        confirmed, wrong = contradicted(after, _joins(analysis))
         return confirmed, [
-            f"conntrack contradicts a join: {_text(first)} was translated to {_text(after)}, not joined to it but to "
+            f"conntrack contradicts a join: {_text(first)} was translated to {_text(became)}, not joined to it but to "
             f"{_text(last)}: please report this"
-            for first, last, after in wrong[:10]
+            for first, last, became in wrong[:10]
         ]
 
     def _listen(self) -> None:
         assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
-            for one in parse(line):
-                self._after.setdefault(one.before, set()).add(one.after)
+            self._take(parse(line))
+
+    def _take(self, found: Iterable[Translation]) -> None:
+        for one in found:
+            if one.translated:
+                self._news.put(one)
 
 
-def _joins(analysis: Analysis) -> list[tuple[Pair, Pair]]:
-    """First and last leg of every path that was joined."""
+def _joins(analysis: Analysis) -> list[tuple[Pair, list[Pair]]]:
+    """The first leg of every path that was joined, and those that follow it: another translator may stand behind."""
     texts = analysis.addresses["text"].to_list()
     legs = {
         row["leg"]: (row["protocol"], (texts[row["src"]], row["src_port"]), (texts[row["dst"]], row["dst_port"]))
         for row in analysis.legs.select("leg", "protocol", "src", "src_port", "dst", "dst_port").iter_rows(named=True)
     }
     joined = analysis.paths.filter(pl.col("legs").list.len() > 1)["legs"]
-    return [(legs[several[0]], legs[several[-1]]) for several in joined.to_list()]
+    return [(legs[several[0]], [legs[one] for one in several[1:]]) for several in joined.to_list()]
 
 
 def _text(pair: Pair) -> str:

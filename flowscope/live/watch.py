@@ -195,10 +195,11 @@ class Watch:
         known = self._reading.captured_until_ns(self._held.points) if caught_up else {}
         quiet = self._reading.quiet_until_ns(self._held.points) if caught_up else {}
         frames, numbers = self._held.frames(known | quiet)
-        analysis = follow(frames, self._captures(), self._given, self.settings)
+        given = self._known()
+        analysis = follow(frames, self._captures(), given, self.settings)
         if quiet and analysis.findings:
             before, _ = self._held.frames(known)
-            without = follow(before, self._captures(), self._given, self.settings)
+            without = follow(before, self._captures(), given, self.settings)
             analysis.findings[:] = doubted(analysis.findings, without.findings)
         turn.analysis, turn.numbers = analysis, numbers
         if self.local is not None:
@@ -258,13 +259,17 @@ class Watch:
         if self._held.count > self.limits.flows:
             # What came since the last look has to make room as well; nothing more will confirm or refute it.
             frames, numbers = self._held.frames({})
-            analysis = follow(frames, self._captures(), self._given, self.settings)
+            analysis = follow(frames, self._captures(), self._known(), self.settings)
             found = [_in_core_numbers(finding, numbers) for finding in analysis.findings]
             for _ in range(2):
                 self.merging.update(found, time.time_ns())
             self._age(analysis, numbers, Turn())
         frames, _ = self._held.frames({})
-        return follow(frames, self._captures(), self._given, self.settings)
+        return follow(frames, self._captures(), self._known(), self.settings)
+
+    def _known(self) -> Given:
+        """What people told, and what the kernel did so far."""
+        return self._given if self.tracked is None else replace(self._given, translations=self.tracked.table)
 
     def _take(self, news: Frames) -> None:
         self._held.take(news)

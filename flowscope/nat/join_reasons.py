@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+TRACKED = "conntrack's table says so"
 _PACKETS = {
     "syn": "same client ISN",
     "syn-ack": "same server ISN",
@@ -20,6 +21,7 @@ def join_reasons() -> pl.Expr:
     far = pl.col("gap_ns").abs() / 1_000
     both = (pl.col("by") == "datagram") & (pl.col("ways") == 2)
     texts = [
+        _when("tracked", TRACKED),
         pl.format(
             "{}{}",
             pl.col("by").replace_strict(_PACKETS, default=pl.col("by"), return_dtype=pl.String),

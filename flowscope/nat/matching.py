@@ -15,6 +15,7 @@ from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
+from flowscope.nat.tracked import TRANSLATIONS, tracked_pairs
 from flowscope.nat.witnesses import meetings
 
 #: Bits a join needs, and bits by which it must beat the runner-up.
@@ -64,6 +65,7 @@ def join_legs(
     addresses: pl.DataFrame,
     topology: Topology,
     profile: Profile = UNTOLD,
+    translations: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """For each leg the leg it continues across a translator, where there is one.
 
@@ -76,6 +78,7 @@ def join_legs(
         addresses: the core's address table.
         topology: what is known of the balancer.
         profile: what is documented of it: what survives decides what a difference means.
+        translations: what its kernel says it did, columns as in :data:`flowscope.nat.tracked.TRANSLATIONS`.
 
     Returns:
         Columns as in :data:`JOINS`; ``before`` is null where two candidates fit as well (``ambiguous``); ``turn``
@@ -86,6 +89,8 @@ def join_legs(
         return pl.DataFrame(schema=JOINS)
     pairs = _directed(pairs, legs)
     pairs = _described(pairs, legs, addresses, topology)
+    said = pl.DataFrame(schema=TRANSLATIONS) if translations is None else translations
+    pairs = pairs.with_columns(tracked=tracked_pairs(pairs, legs, said, addresses))
     return _chosen(_mutual(_scored(pairs, profile)))
 
 
@@ -156,7 +161,7 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     # Without a lower TTL a replay under other addresses looks the same, so something else must tie the two.
     # Of datagrams only the topology can: one sender asks several servers the same.
     kept = (pl.col("src_kept") | pl.col("dst_kept")) & ~datagram
-    tied = answered & (kept | pl.col("expected") | (bridging & ~datagram))
+    tied = (answered & (kept | pl.col("expected") | (bridging & ~datagram))) | pl.col("tracked")
     rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
@@ -204,7 +209,7 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
         + pl.when("expected").then(6.0).otherwise(0.0)
         - 20.0
     )
-    return pairs.filter(possible).with_columns(bits=bits).filter(pl.col("bits") >= _ENOUGH)
+    return pairs.filter(possible).with_columns(bits=bits).filter((pl.col("bits") >= _ENOUGH) | pl.col("tracked"))
 
 
 def _fate(profile: Profile, field: str) -> str | None:
@@ -236,7 +241,7 @@ def _mutual(pairs: pl.DataFrame) -> pl.DataFrame:
         nearest, left_on="b", right_on="leg", how="left", suffix="_b"
     )
     limit = pl.max_horizontal(pl.min_horizontal("_nearest", "_nearest_b") * _MUCH_NEARER, pl.lit(_AS_GOOD_NS))
-    far = (pl.col("_distance") > limit).fill_null(value=False)
+    far = (pl.col("_distance") > limit).fill_null(value=False) & ~pl.col("tracked")
     return measured.filter(~far).drop("_distance", "_nearest", "_nearest_b")
 
 
@@ -244,7 +249,10 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
     """For each leg its best predecessor, and by how much it is the best."""
     if not pairs.height:
         return pl.DataFrame(schema=JOINS)
-    ranked = pairs.sort("b", "bits", pl.col("gap_ns").abs(), "a", descending=[False, True, False, False])
+    # The translator's own word goes before any weight.
+    ranked = pairs.sort(
+        "b", "tracked", "bits", pl.col("gap_ns").abs(), "a", descending=[False, True, True, False, False]
+    )
     ranked = ranked.with_columns(
         first=pl.col("a").first().over("b"),
         best=pl.col("bits").first().over("b"),
@@ -261,7 +269,9 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
     )
     best = ranked.filter(pl.col("place") == 0).join(rivals, "b", how="left")
     margin = pl.col("best") - pl.col("rival").fill_null(0.0)
-    return best.with_columns(margin=margin, ambiguous=pl.col("rival").is_not_null() & (margin < _MARGIN)).select(
+    return best.with_columns(
+        margin=margin, ambiguous=pl.col("rival").is_not_null() & (margin < _MARGIN) & ~pl.col("tracked")
+    ).select(
         pl.col("b").alias("leg"),
         pl.when(~pl.col("ambiguous")).then("a").alias("before"),
         "bits",

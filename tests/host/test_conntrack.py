@@ -58,8 +58,8 @@ def test_joins_are_confirmed_and_contradicted() -> None:
     wrong = (6, ("203.0.113.9", 40001), ("10.0.0.5", 8080))
     unknown = (6, ("203.0.113.9", 40002), ("203.0.113.80", 80))
     after = {one.before: {one.after}}
-    assert contradicted(after, [(one.before, one.after), (unknown, wrong)]) == (1, [])
-    assert contradicted(after, [(one.before, wrong)]) == (0, [(one.before, wrong, one.after)])
+    assert contradicted(after, [(one.before, [one.after]), (unknown, [wrong])]) == (1, [])
+    assert contradicted(after, [(one.before, [wrong])]) == (0, [(one.before, wrong, one.after)])
 
 
 @given(st.text())
