@@ -89,6 +89,10 @@ class Engine:
         others since ``silent_ns``. A later packet of the same tuple starts a flow with a new number. Returns how many
         flows are left."""
 
+    def keep_addresses(self, used: Sequence[int]) -> int:
+        """Takes back the numbers of all addresses but these, which rows that were drained still carry; they may then
+        stand for others. Right after a drain only. Returns how long the address table is."""
+
     def drain(self) -> Tables:
         """Rows of flows that changed since the last drain, and the events, messages and issues since then."""
 

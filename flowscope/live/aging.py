@@ -29,12 +29,15 @@ class Limits:
     """Open ones that are silent leave after this long."""
     probes: int = 2_000
     """Flows of probes that are spared from aging."""
+    findings: int = 5_000
+    """Of more, those whose flows have left are dropped, the mildest and oldest first."""
 
 
 def limits_for(flows: int) -> Limits:
     """The limits of a window that holds at most so many flows."""
     usual = Limits()
-    return replace(usual, flows=flows, few=min(usual.few, flows // 2), probes=min(usual.probes, flows // 4))
+    few, probes, findings = min(usual.few, flows // 2), min(usual.probes, flows // 4), max(100, flows // 10)
+    return replace(usual, flows=flows, few=few, probes=probes, findings=findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ def _window(watch: Watch, whole: bool) -> Analysis:
     if gone:
         named = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
         problems.append(f"Frames that were overwritten or not kept cannot be looked at any more: {named}.")
+    if watch.merging.dropped:
+        problems.append(f"{watch.merging.dropped:,} findings that were told are not listed: there were too many.")
     shown = {finding.key for finding in analysis.findings}
     aged = [_without_frames(finding) for finding in watch.merging.aged if finding.key not in shown]
     findings = sorted(

@@ -67,6 +67,13 @@ class Held:
         )
         return rows
 
+    def addresses(self) -> tuple[list[int], int]:
+        """Numbers of the addresses that rows carry, and how many addresses there are."""
+        assert self._frames is not None
+        held = self._frames
+        carried = pl.concat([held.flows["src"], held.flows["dst"], held.events["peer"].drop_nulls()])
+        return carried.unique().to_list(), held.addresses.height
+
     def frames(self, until_ns: dict[int, int]) -> tuple[Frames, pl.Series]:
         """What a window is judged by: flows numbered from 0, and the core's numbers by these.
 

@@ -40,16 +40,30 @@ class _Known:
     """Flows it rests on were put aside, so that its absence refutes nothing."""
 
 
+@dataclass(slots=True)
+class _Pending:
+    """A finding that one look showed."""
+
+    flows: set[int]
+    aside: int = 0
+
+
 class Merging:
     """Keeps the findings of a run.
 
     A finding is told when two looks in a row show it on a common flow: between two points, or two halves of a second,
     there is always a connection of which one side is not here yet. It is withdrawn when two looks in a row lack it.
+
+    Args:
+        most: so many are kept; of more, the mildest and oldest whose flows have left are dropped, and counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 5_000) -> None:
+        self._most = most
+        self.dropped = 0
+        """Findings that were told and are not kept any more."""
         self._known: dict[str, _Known] = {}
-        self._pending: dict[str, set[int]] = {}
+        self._pending: dict[str, _Pending] = {}
 
     @property
     def findings(self) -> list[Finding]:
@@ -74,16 +88,17 @@ class Merging:
     def update(self, found: Sequence[Finding], now_ns: int) -> list[Update]:
         """Takes what one look shows; flows are the core's numbers."""
         updates: list[Update] = []
-        pending: dict[str, set[int]] = {}
+        pending: dict[str, _Pending] = {}
         for finding in found:
             flows = set(finding.flows)
             known = self._known.get(finding.key)
             if known is None:
                 before = self._pending.get(finding.key)
-                if before is None or (flows and before and not flows & before):
-                    pending[finding.key] = flows
+                if before is None or (flows and before.flows and not flows & before.flows):
+                    pending[finding.key] = _Pending(flows)
                     continue
-                self._known[finding.key] = _Known(finding, now_ns, flows=flows)
+                finding = replace(finding, count=finding.count + before.aside)
+                self._known[finding.key] = _Known(finding, now_ns, before.aside, flows=flows)
                 updates.append(Update(Change.NEW, finding, now_ns))
                 continue
             finding = replace(finding, count=finding.count + known.aside)
@@ -94,7 +109,9 @@ class Merging:
             ):  # fmt: skip
                 updates.append(Update(Change.UPDATED, finding, known.since_ns))
         self._pending = pending
-        return updates + self._missing({finding.key for finding in found})
+        updates += self._missing({finding.key for finding in found})
+        self._make_room()
+        return updates
 
     def put_aside(self, flows: Iterable[int], counts: dict[str, int]) -> None:
         """Flows leave the window: findings that rest on them stay.
@@ -104,11 +121,25 @@ class Merging:
             counts: how many of the paths of a finding, by its key, leave.
         """
         gone = set(flows)
+        for key, pending in self._pending.items():
+            if pending.flows & gone:
+                pending.flows -= gone
+                pending.aside += counts.get(key, 0)
         for key, known in self._known.items():
             if known.flows & gone:
                 known.aged = True
                 known.flows -= gone
                 known.aside += counts.get(key, 0)
+
+    def _make_room(self) -> None:
+        """Drops a tenth more than there is no room for, so that it does not happen at every look."""
+        over = len(self._known) - self._most
+        if over <= 0:
+            return
+        aged = [(-one.finding.severity.rank, one.since_ns, key) for key, one in self._known.items() if one.aged]
+        for _, _, key in sorted(aged)[: over + self._most // 10]:
+            del self._known[key]
+            self.dropped += 1
 
     def end(self, report: Iterable[Finding]) -> list[Update]:
         """What was told and is not in the report is withdrawn: the files as a whole do not bear it out.

@@ -36,6 +36,8 @@ _DEADLINES_S = 15.0
 _QUIET_S = 2.0
 #: A window that is never read up to is judged all the same after this long.
 _IMPATIENT_S = 4.0
+#: So many addresses may be known that no flow has any more.
+_SPARE_ADDRESSES = 4096
 #: A look that takes longer makes findings late: the window shrinks.
 _LATE_S = 0.8
 
@@ -94,7 +96,7 @@ class Watch:
         self._settings, self.limits = settings, limits or Limits()
         self._engine = new_engine(settings)
         self._reading = Reading(sources, self._engine)
-        self._held, self.merging = Held(), Merging()
+        self._held, self.merging = Held(), Merging(self.limits.findings)
         self.notices: list[Notice] = []
         self.started_ns = time.time_ns()
         self._judged_at = time.monotonic()
@@ -207,6 +209,13 @@ class Watch:
             analysis.findings[:] = self.local.told(analysis.findings)
         found = [_in_core_numbers(finding, numbers) for finding in analysis.findings]
         turn.updates += self.merging.update(found, time.time_ns())
+        if self.merging.dropped and "findings" not in self._failed:
+            self._failed.add("findings")
+            text = (
+                f"more findings than are kept ({self.limits.findings:,}): of those whose flows have left, the mildest "
+                "and oldest are dropped (--max-flows sets the most: a tenth of it)"
+            )
+            turn.notices.append(Notice("findings-full", text, time.time_ns()))
         self._age(analysis, numbers, turn)
 
     def _age(self, analysis: Analysis, numbers: pl.Series, turn: Turn) -> None:
@@ -220,6 +229,9 @@ class Watch:
         self.merging.put_aside(flows, counts)
         self._held.put_aside(flows)
         self._engine.forget(gone.closed_ns, gone.silent_ns)
+        used, known = self._held.addresses()
+        if known > 2 * len(used) + _SPARE_ADDRESSES:
+            self._engine.keep_addresses(used)
         self.put_aside += len(flows)
         self.speaks_from_ns = max(self.speaks_from_ns or 0, gone.closed_ns)
         if gone.forced and "limit" not in self._failed:

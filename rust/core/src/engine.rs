@@ -168,6 +168,12 @@ impl Engine {
         self.sink.tracker.forget(closed_ns, silent_ns)
     }
 
+    /// Takes back the numbers of all addresses but these, which rows that were drained still carry; returns how long
+    /// the address table is. Nothing may wait to be drained.
+    pub fn keep_addresses(&mut self, used: &[u32]) -> usize {
+        self.sink.tracker.addresses.keep(used)
+    }
+
     /// Rows of flows that changed since the last drain, and the events, messages and issues since then.
     pub fn drain(&mut self) -> Tables {
         self.tables(true)

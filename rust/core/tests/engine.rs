@@ -1,5 +1,7 @@
 //! Bytes in, tables out: the same tables however the bytes are split, and what they say of one connection.
 
+use std::collections::HashSet;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
@@ -154,6 +156,30 @@ fn what_is_no_capture_is_refused_with_a_reason() {
         assert!(summary.error.is_some());
         assert!(engine.close(capture).is_none(), "closed is closed");
     }
+}
+
+#[test]
+fn numbers_of_addresses_that_nobody_carries_stand_for_others() {
+    let text = |tables: &Tables| {
+        column(&tables.addresses, "text").as_string_view().iter().map(|one| one.unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut engine = Engine::new(Settings::default());
+    let capture = engine.open(0);
+    engine.feed(capture, &sample("hairpin/be1.pcap"));
+    engine.close(capture);
+    let before = text(&engine.drain());
+    assert!(before.len() > 2);
+    assert_eq!(engine.forget(i64::MAX, i64::MAX), 0);
+    assert_eq!(engine.keep_addresses(&[1]), 2, "the table ends with the last that is used");
+    let again = engine.open(0);
+    engine.feed(again, &sample("hairpin/be1.pcap"));
+    engine.close(again);
+    let after = text(&engine.drain());
+    assert_eq!(after[1], before[1], "what is used keeps its number");
+    assert_eq!(after.iter().collect::<HashSet<_>>().len(), after.len(), "no address has two numbers");
+    let known: HashSet<_> = before.iter().collect();
+    assert!(after.iter().all(|one| known.contains(one)), "every number that was free stands for an address again");
+    assert_eq!(engine.keep_addresses(&[]), 0);
 }
 
 #[test]

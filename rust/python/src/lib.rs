@@ -82,6 +82,11 @@ impl Engine {
         py.detach(|| guarded(|| inner.forget(closed_ns, silent_ns)))
     }
 
+    fn keep_addresses(&mut self, py: Python<'_>, used: Vec<u32>) -> PyResult<usize> {
+        let inner = &mut self.inner;
+        py.detach(|| guarded(|| inner.keep_addresses(&used)))
+    }
+
     fn drain(&mut self, py: Python<'_>) -> PyResult<Tables> {
         let inner = &mut self.inner;
         let tables = py.detach(|| guarded(|| inner.drain()))?;

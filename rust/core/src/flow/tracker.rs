@@ -65,15 +65,48 @@ pub struct Tracker {
 pub struct Addresses {
     numbers: HashMap<[u8; 16], u32, foldhash::fast::RandomState>,
     pub list: Vec<[u8; 16]>,
+    /// Numbers that are given out again before new ones are.
+    free: Vec<u32>,
 }
 
 impl Addresses {
     pub fn number(&mut self, address: [u8; 16]) -> u32 {
         *self.numbers.entry(address).or_insert_with(|| {
+            if let Some(number) = self.free.pop() {
+                self.list[number as usize] = address;
+                return number;
+            }
             self.list.push(address);
             (self.list.len() - 1) as u32
         })
     }
+
+    /// Takes back every number but these; returns how long the list is.
+    pub fn keep(&mut self, used: &[u32]) -> usize {
+        let mut held = vec![false; self.list.len()];
+        for &number in used {
+            if let Some(one) = held.get_mut(number as usize) {
+                *one = true;
+            }
+        }
+        let length = held.iter().rposition(|&one| one).map_or(0, |last| last + 1);
+        self.list.truncate(length);
+        held.truncate(length);
+        self.numbers.retain(|_, number| held.get(*number as usize).copied().unwrap_or(false));
+        self.free = (0u32..).zip(&held).filter(|(_, one)| !**one).map(|(number, _)| number).collect();
+        for &number in &self.free {
+            self.list[number as usize] = nobody(number);
+        }
+        length
+    }
+}
+
+/// An address that stands for none, another one for each number: of the prefix that only discards (RFC 6666).
+fn nobody(number: u32) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[0] = 1;
+    address[12..].copy_from_slice(&number.to_be_bytes());
+    address
 }
 
 impl Tracker {
