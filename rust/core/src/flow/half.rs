@@ -1,15 +1,11 @@
 //! One direction of a flow: what it sent, counted and measured.
 
+use super::copies::Copies;
 use super::sequence::Holes;
 use crate::decode::packet::{NO_PACKET_TYPE, Packet};
 
 /// Marks a time, TTL or number that was never set.
 pub const NEVER: i64 = i64::MIN;
-
-/// Copies of a packet are looked for among this many packets before it (same half, same flow).
-const REMEMBERED: usize = 8;
-/// So many of them need no memory of their own.
-const FEW: usize = 3;
 
 /// What a SYN or SYN-ACK announced; the first copy of the first one counts.
 #[derive(Debug, Clone, Copy)]
@@ -58,32 +54,6 @@ pub struct Trouble {
     pub holes: Holes,
 }
 
-/// Identities of the first few packets that sent something, in the half itself; most halves have no more.
-#[derive(Debug, Clone, Default)]
-struct FirstSent {
-    identities: [u32; FEW],
-    how: [u8; FEW],
-    count: u8,
-}
-
-/// Identities of the last packets that sent something, once there are more than a few.
-#[derive(Debug, Clone, Default)]
-struct Remembered {
-    identities: [u32; REMEMBERED],
-    /// How each was captured: TTL, packet type, interface.
-    how: [u8; REMEMBERED],
-    at: u8,
-}
-
-impl Remembered {
-    fn push(&mut self, (identity, how): (u32, u8)) {
-        let at = usize::from(self.at) % REMEMBERED;
-        self.identities[at] = identity;
-        self.how[at] = how;
-        self.at = self.at.wrapping_add(1);
-    }
-}
-
 /// Counters of one half and the state that TCP analysis needs to go on.
 #[derive(Debug, Clone)]
 pub struct Half {
@@ -97,8 +67,7 @@ pub struct Half {
     pub payload_digest: u64,
     pub opening: Option<Opening>,
     trouble: Option<Box<Trouble>>,
-    remembered: Option<Box<Remembered>>,
-    first_sent: FirstSent,
+    copies: Copies,
 
     /// What a SYN's sequence number is compared with; see [`Half::base_known`].
     pub base_seq: u32,
@@ -152,8 +121,7 @@ impl Half {
         payload_digest: 0,
         opening: None,
         trouble: None,
-        remembered: None,
-        first_sent: FirstSent { identities: [0; FEW], how: [0; FEW], count: 0 },
+        copies: Copies::NONE,
         base_seq: 0,
         low_seq: 0,
         next_seq: 0,
@@ -212,46 +180,16 @@ impl Half {
     }
 
     /// True when this very packet was captured before: `-i any`, both sides of a router, a mirror port.
-    ///
-    /// A repeat by TCP has a new IP identification, or new timestamps. Where the identification is 0 (atomic
-    /// datagrams, RFC 6864) and there is nothing else to tell them apart, only another TTL, packet type or
-    /// interface makes it a copy.
     pub fn captured_before(&self, packet: &Packet) -> bool {
-        let (identity, how) = identity(packet);
-        let numbered = packet.ip_id != 0;
-        let same = |seen: u32, seen_how: u8| seen == identity && (numbered || seen_how != how);
-        let (identities, hows) = match &self.remembered {
-            None => {
-                let few = &self.first_sent;
-                let count = usize::from(few.count);
-                (&few.identities[..count], &few.how[..count])
-            }
-            Some(all) => (&all.identities[..], &all.how[..]),
-        };
-        identities.iter().zip(hows).any(|(&seen, &seen_how)| same(seen, seen_how))
+        self.copies.contain(packet)
     }
 
     /// Keeps what [`Half::captured_before`] compares.
     #[inline]
     pub fn remember(&mut self, packet: &Packet) {
-        let latest = identity(packet);
-        if let Some(all) = &mut self.remembered {
-            all.push(latest);
-            return;
-        }
-        let few = &mut self.first_sent;
         // The segment after a SYN takes its place, unless that was repeated.
-        let replaces = few.count == 1 && self.opening.is_some() && self.packets <= 3 && packet.payload_length > 0;
-        let at = if replaces { 0 } else { usize::from(few.count) };
-        if at < FEW {
-            (few.identities[at], few.how[at]) = latest;
-            few.count = at as u8 + 1;
-        } else {
-            let mut all = Box::<Remembered>::default();
-            few.identities.into_iter().zip(few.how).for_each(|first| all.push(first));
-            all.push(latest);
-            self.remembered = Some(all);
-        }
+        let after_syn = self.opening.is_some() && self.packets <= 3 && packet.payload_length > 0;
+        self.copies.remember(packet, after_syn);
     }
 
     /// What went wrong in this half, to be counted on.
@@ -281,49 +219,5 @@ impl Half {
         u64::from(self.next_seq.wrapping_sub(self.low_seq))
             .saturating_sub(self.trouble().map_or(0, |trouble| trouble.holes.bytes()))
             .saturating_sub(controls)
-    }
-}
-
-#[inline]
-fn identity(packet: &Packet) -> (u32, u8) {
-    let (tsval, tsecr) = packet.options.timestamps.unwrap_or((0, 0));
-    let mut state = u64::from(packet.seq) << 32 | u64::from(packet.ack);
-    state = fold(state, u64::from(tsval) << 32 | u64::from(tsecr));
-    state = fold(
-        state,
-        u64::from(packet.ip_id) << 48
-            | u64::from(packet.window) << 32
-            | u64::from(packet.flags) << 24
-            | u64::from(packet.payload_length & 0x00ff_ffff),
-    );
-    let how = packet.ttl.wrapping_mul(31) ^ packet.packet_type.wrapping_mul(7) ^ packet.interface_index as u8;
-    ((state as u32 ^ (state >> 32) as u32).max(1), how)
-}
-
-#[inline]
-fn fold(state: u64, word: u64) -> u64 {
-    (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn segment(ip_id: u16, ttl: u8, tsval: u32) -> Packet {
-        let mut packet = Packet { seq: 7, ip_id, ttl, payload_length: 10, ..Packet::default() };
-        packet.options.timestamps = Some((tsval, 1));
-        packet
-    }
-
-    #[test]
-    fn a_copy_is_told_from_a_repeat() {
-        let mut half = Half::default();
-        half.remember(&segment(5, 64, 100));
-        assert!(half.captured_before(&segment(5, 63, 100)), "same packet one hop further");
-        assert!(!half.captured_before(&segment(6, 64, 100)), "another IP identification");
-        assert!(!half.captured_before(&segment(5, 64, 300)), "another timestamp");
-        half.remember(&segment(0, 64, 100));
-        assert!(!half.captured_before(&segment(0, 64, 100)), "atomic datagram, nothing tells the two apart");
-        assert!(half.captured_before(&segment(0, 63, 100)));
     }
 }

@@ -1,12 +1,14 @@
 //! Packets to flows: the key, the two halves, TCP analysis, events.
 
 pub mod community;
+mod copies;
 pub mod digest;
 pub mod events;
 pub mod half;
 pub mod key;
 pub mod messages;
 pub mod record;
+mod segment;
 pub mod sequence;
 pub mod state;
 pub mod stream;

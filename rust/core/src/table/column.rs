@@ -5,25 +5,27 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{StringViewBuilder, make_view};
+use arrow_array::builder::StringViewBuilder;
 use arrow_array::types::ArrowPrimitiveType;
-use arrow_array::{ArrayRef, ArrowNativeTypeOp, BooleanArray, PrimitiveArray, RecordBatch, StringViewArray};
+use arrow_array::{ArrayRef, ArrowNativeTypeOp, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema};
+
+use super::text_column::{Named, NoText, Text};
 
 /// Rows handled together, so that they are still in the cache when the last column reads them.
 const BLOCK: usize = 64;
 
 /// Which rows of the table a column is asked to read.
 #[derive(Clone, Copy)]
-struct Place {
-    at: usize,
+pub(super) struct Place {
+    pub at: usize,
     /// Rows of the whole table.
-    total: usize,
+    pub total: usize,
 }
 
 /// A column that takes its values from rows of type `R`.
-trait Column<R> {
+pub(super) trait Column<R> {
     fn fill(&mut self, rows: &[R], place: Place);
     /// `zeros` has 16 bytes for each of `total` rows.
     fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef);
@@ -31,7 +33,7 @@ trait Column<R> {
 
 /// One bit per row; empty until the first is set.
 #[derive(Default)]
-struct Bits(Vec<u64>);
+pub(super) struct Bits(Vec<u64>);
 
 impl Bits {
     fn fill(&mut self, rows: usize, place: Place, mut bit: impl FnMut(usize) -> bool) {
@@ -55,7 +57,7 @@ impl Bits {
 }
 
 /// The validity of a column; None when every row has a value.
-fn nulls(valid: Bits, total: usize, zeros: &Buffer) -> Option<NullBuffer> {
+pub(super) fn nulls(valid: Bits, total: usize, zeros: &Buffer) -> Option<NullBuffer> {
     Some(NullBuffer::new(valid.finish(total, zeros))).filter(|nulls| nulls.null_count() > 0)
 }
 
@@ -135,80 +137,6 @@ impl<R, F: Fn(&R) -> bool> Column<R> for Flag<F> {
     }
 }
 
-struct Text<F> {
-    name: String,
-    /// None until there is a text.
-    values: Option<StringViewBuilder>,
-    append: F,
-}
-
-impl<R, F: Fn(&R, &mut StringViewBuilder) -> bool> Column<R> for Text<F> {
-    fn fill(&mut self, rows: &[R], place: Place) {
-        if self.values.is_none() {
-            let mut first = StringViewBuilder::new();
-            if rows.iter().filter(|row| (self.append)(row, &mut first)).count() == 0 {
-                return;
-            }
-        }
-        let values = self.values.get_or_insert_with(|| {
-            let mut values = StringViewBuilder::with_capacity(place.total);
-            (0..place.at).for_each(|_| values.append_null());
-            values
-        });
-        for row in rows {
-            (self.append)(row, values);
-        }
-    }
-
-    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
-        let array = match self.values {
-            Some(mut values) => values.finish(),
-            None => no_text(total, zeros),
-        };
-        (Field::new(self.name, DataType::Utf8View, true), Arc::new(array))
-    }
-}
-
-/// Names of a few letters, which a view holds in itself.
-struct Named<F> {
-    name: String,
-    views: Vec<u128>,
-    read: F,
-}
-
-impl<R, F: Fn(&R) -> &'static str> Column<R> for Named<F> {
-    fn fill(&mut self, rows: &[R], place: Place) {
-        if self.views.is_empty() {
-            self.views = vec![0; place.total];
-        }
-        for (view, row) in self.views[place.at..].iter_mut().zip(rows) {
-            *view = make_view((self.read)(row).as_bytes(), 0, 0);
-        }
-    }
-
-    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
-        let views = if self.views.is_empty() { ScalarBuffer::new(zeros.clone(), 0, total) } else { self.views.into() };
-        let array = StringViewArray::new(views, [], None);
-        (Field::new(self.name, DataType::Utf8View, true), Arc::new(array))
-    }
-}
-
-/// A text that no row has.
-struct NoText(String);
-
-impl<R> Column<R> for NoText {
-    fn fill(&mut self, _: &[R], _: Place) {}
-
-    fn finish(self: Box<Self>, total: usize, zeros: &Buffer) -> (Field, ArrayRef) {
-        (Field::new(self.0, DataType::Utf8View, true), Arc::new(no_text(total, zeros)))
-    }
-}
-
-fn no_text(total: usize, zeros: &Buffer) -> StringViewArray {
-    let views = ScalarBuffer::new(zeros.clone(), 0, total);
-    StringViewArray::new(views, [], nulls(Bits::default(), total, zeros))
-}
-
 /// A column whose values are there already.
 struct Ready(Field, ArrayRef);
 
@@ -259,12 +187,12 @@ impl<'a, R: 'a> Columns<'a, R> {
 
     /// A name of at most twelve letters.
     pub fn named(&mut self, name: impl Into<String>, read: impl Fn(&R) -> &'static str + 'a) {
-        self.columns.push(Box::new(Named { name: name.into(), views: Vec::new(), read }));
+        self.columns.push(Box::new(Named::new(name.into(), read)));
     }
 
     /// Null in every row.
     pub fn no_text(&mut self, name: impl Into<String>) {
-        self.columns.push(Box::new(NoText(name.into())));
+        self.columns.push(Box::new(NoText::new(name.into())));
     }
 
     /// Text, or null; borrowed from the row.
@@ -274,7 +202,7 @@ impl<'a, R: 'a> Columns<'a, R> {
             values.append_option(text);
             text.is_some()
         };
-        self.columns.push(Box::new(Text { name: name.into(), values: None, append }));
+        self.columns.push(Box::new(Text::new(name.into(), append)));
     }
 
     /// Text that has to be made, or null.
@@ -284,7 +212,7 @@ impl<'a, R: 'a> Columns<'a, R> {
             values.append_option(text.as_deref());
             text.is_some()
         };
-        self.columns.push(Box::new(Text { name: name.into(), values: None, append }));
+        self.columns.push(Box::new(Text::new(name.into(), append)));
     }
 
     /// Reads the next rows.
