@@ -32,8 +32,10 @@ _RATE_S = 3.0
 _WITHDRAWN_S = 15.0
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _SECOND = 1_000_000_000
+#: A title that has less room beside the rest of its line goes below it.
+_TITLE = 60
 Line = tuple[str, str]
-"""Text, already safe, and the style it is shown in."""
+"""Text, already safe, and the style it is shown in; a finding may take two lines."""
 
 
 class Screen(Show):
@@ -133,21 +135,26 @@ class Screen(Show):
         found = watch.merging.findings
         now = time.time_ns()
         lines: list[Line] = [("Findings" if found else "Findings: none so far", "bold")]
-        wide = self._console.width >= 120
-        room = max(20, self._console.width - (60 if wide else 38))
-        table = [
+        heads = [
             (
                 one.severity.value.upper(),
                 one.verdict.value,
-                *((safe_line(one.rule),) if wide else ()),
-                shortened(safe_line(one.title), room),
+                safe_line(one.rule),
                 f"{one.count:,} x",
                 span(max(0, now - watch.merging.since(one.key))),
             )
             for one in found
         ]
-        shown = columns(table, frozenset({len(table[0]) - 2, len(table[0]) - 1} if table else ()))
-        lines += [(line, _STYLES[one.severity.value]) for line, one in zip(shown, found, strict=True)]
+        shown = columns(heads, frozenset({3, 4}))
+        room = self._console.width - max(map(display_width, shown), default=0) - 2
+        for head, one in zip(shown, found, strict=True):
+            title = safe_line(one.title)
+            # Beside its head where both fit, else below it.
+            if room >= _TITLE:
+                text = f"{head}{' ' * (self._console.width - room - display_width(head))}{shortened(title, room)}"
+            else:
+                text = f"{head}\n  {shortened(title, self._console.width - 2)}"
+            lines.append((text, _STYLES[one.severity.value]))
         lines += [(f"withdrawn: {safe_line(update.finding.title)}", "dim") for _, update in self._withdrawn]
         return lines if len(lines) > 1 else [*lines, ("", "")]
 
@@ -196,16 +203,29 @@ class Screen(Show):
 
 def _fitted(parts: list[list[Line]], room: int) -> list[Line]:
     """The sections in the lines there are: each its heading and two lines at least, the first as much as is left."""
-    wanted = [len(part) + 1 for part in parts]
+    wanted = [sum(map(_height, part)) + 1 for part in parts]
     least = [min(want, 4) for want in wanted]
     spare = room - sum(least)
     lines: list[Line] = []
     for part, want, low in zip(parts, wanted, least, strict=True):
         given = low + max(0, min(spare, want - low))
         spare -= given - low
-        body = part if given >= want else [*part[: given - 2], (f"... and {len(part) - given + 2} more", "dim")]
-        lines += [*body, ("", "")]
+        body, left = list(part), given - 1
+        if given < want:
+            fits = [sum(map(_height, part[: at + 1])) <= given - 2 for at in range(len(part))]
+            body = [*part[: sum(fits)], (f"... and {len(part) - sum(fits)} more", "dim")]
+        lines += [*_lines(body)[: max(left, 0)], ("", "")]
     return lines[: max(room, 0)]
+
+
+def _height(item: Line) -> int:
+    """Lines of an item."""
+    return item[0].count("\n") + 1
+
+
+def _lines(items: list[Line]) -> list[Line]:
+    """Items of several lines, line by line."""
+    return [(text, style) for item, style in items for text in item.split("\n")]
 
 
 def _cut(text: str, width: int) -> str:

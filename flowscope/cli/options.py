@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -178,11 +179,20 @@ def _request(values: dict[str, Any]) -> Request:
             colour=output is None and wants_colour(values["no_color"]),
             utc=utc,
             verbose=values["verbose"] > 0,
+            width=_width(output),
         ),
         fail_on=Severity(values["fail_on"]) if values["fail_on"] else None,
         quiet=values["quiet"],
         verbose=values["verbose"],
     )
+
+
+def _width(output: str | None) -> int:
+    """Columns of a report: as many as read well, fewer on a terminal that has fewer."""
+    usual = Look().width
+    if output is not None or not sys.stdout.isatty():
+        return usual
+    return max(60, min(usual, shutil.get_terminal_size((usual, 24)).columns))
 
 
 def wants_colour(no_color: bool) -> bool:

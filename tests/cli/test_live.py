@@ -48,6 +48,45 @@ def test_lines_are_cut_to_the_screen() -> None:
     assert any("more" in text for text, _ in _fitted(parts, 12))
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 40), (200, 60)])
+def test_titles_of_findings_are_shown_whole(core: None, tmp_path: Path, width: int, height: int) -> None:
+    from rich.console import Console
+
+    from flowscope.analysis import Given
+    from flowscope.cli.live_screen import Screen
+    from flowscope.cli.options import Request
+    from flowscope.findings import Finding, Severity, Verdict
+    from flowscope.live.sources import Source
+    from flowscope.live.watch import Turn, Watch
+    from flowscope.nat.topology import Topology
+    from flowscope.report.look import Look
+    from flowscope.settings import Settings
+
+    watch = Watch([Source("capture.pcap")], Settings(), Given(Topology()))
+    titles = [f"SNAT ports of 198.51.100.146 towards 203.0.113.217:{port} are exhausted" for port in range(443, 473)]
+    found = [
+        Finding("snat-exhaustion", Severity.ERROR, Verdict.CONFIRMED, title, "", {"snat": title}, 7_000, ())
+        for title in titles
+    ]
+    for _ in range(2):
+        watch.merging.update(found, 0)
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height)
+    screen = Screen(Request((), None, Settings(), "text", None, Look(), None, False, 0), console)
+    screen.turn(watch, Turn())
+    console.print(screen._view(watch, watch.status))
+    lines = out.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    whole = [title for title in titles if any(title in line for line in lines)]
+    if width == 200:
+        assert whole == titles
+        assert all(("SNAT" in line) == ("7,000 x" in line) for line in lines)
+    else:
+        (more,) = [line for line in lines if line.startswith("... and ")]
+        assert len(whole) == 30 - int(more.split()[2]) > 5
+        assert "…" not in out.getvalue()
+
+
 def test_the_view_shows_escapes_as_text(core: None, tmp_path: Path) -> None:
     from rich.console import Console
 
