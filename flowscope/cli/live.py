@@ -17,7 +17,7 @@ Examples:
   flowscope live -i eth0
   flowscope live -i eth0 -i eth1 -f 'tcp port 80' -w lb.pcapng
   flowscope live -i any --topology lb.toml -a duration:60 --format json -o report.json
-  ssh vm1 tcpdump -U -w - | flowscope live - --point '-=vm1'
+  ssh vm1 tcpdump -U --immediate-mode -w - | flowscope live - --point '-=vm1'
   flowscope live <(ssh vm1 tcpdump -U -w -) <(ssh lb tcpdump -U -w -)
   flowscope live growing.pcap
   flowscope live -i eth0 -w ring.pcapng -b filesize:100000 -b files:10""",

@@ -160,11 +160,11 @@ class Screen(Show):
 
     def _probes(self, width: int) -> list[Line]:
         rows = self._rows("probes")
-        table = []
+        table, reasons = [], []
         for row in rows:
             last = row["timeline"][-1] if row["timeline"] else None
             state = last["state"] if last else "not known"
-            reason = f" ({last['reason']})" if last and last["reason"] else ""
+            reasons.append(safe_line(f"  ({last['reason']})") if last and last["reason"] else "")
             latency = f"{row['latency_ms']:.1f} ms" if row["latency_ms"] is not None else ""
             cells = (
                 row["name"] or row["member"],
@@ -173,8 +173,12 @@ class Screen(Show):
                 f"{row['succeeded']}/{row['sent']} good",
                 latency,
             )
-            table.append((*(safe_line(str(cell)) for cell in cells), safe_line(shortened(reason, max(10, width - 70)))))
-        lines = columns(table, frozenset({3, 4}))
+            table.append(tuple(safe_line(str(cell)) for cell in cells))
+        # A reason that has no room is left out: half a word says nothing.
+        lines = [
+            line + reason if display_width(line + reason) <= width else line
+            for line, reason in zip(columns(table, frozenset({3, 4})), reasons, strict=True)
+        ]
         return [("Probes", "bold"), *((line, "red" if " down " in line else "") for line in lines)]
 
     def _snat(self) -> list[Line]:

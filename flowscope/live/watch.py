@@ -101,7 +101,7 @@ class Watch:
         self.started_ns = time.time_ns()
         self._judged_at = time.monotonic()
         self._cost_s = 0.0
-        """Of the last look: at most half of the time is spent on judging."""
+        """Processor time of the last look: at most half of it is spent on judging."""
         self.speaks_from_ns: int | None = None
         """Flows that ended before this were put aside because there were too many; None when none was."""
         self.put_aside = 0
@@ -126,7 +126,9 @@ class Watch:
         since = now - self._judged_at
         wait_s = max(_AGAIN_S, self._cost_s) if self.merging.pending else max(_HALF_A_SECOND, self._cost_s)
         if not self._reading.news and not self.merging.pending:
-            wait_s = max(4 * self._cost_s, wait_s if now - self._reading.heard_at < _DEADLINES_S else _QUIET_S)
+            wait_s = max(
+                min(4 * self._cost_s, _QUIET_S), wait_s if now - self._reading.heard_at < _DEADLINES_S else _QUIET_S
+            )
         if since >= wait_s and (caught_up or since >= _IMPATIENT_S):
             self._look(turn, caught_up)
         for notice in turn.notices:
@@ -169,7 +171,7 @@ class Watch:
             turn: gets what changed.
             caught_up: everything that was written was read.
         """
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         self._reading.news = False
         self._take(Frames.of(self._engine.drain()))
         try:
@@ -185,7 +187,8 @@ class Watch:
                 )
         self._judged_at = time.monotonic()
         # A look must not take so long that findings come late.
-        self._cost_s = cost_s = self._judged_at - began
+        cost_s = self._judged_at - began
+        self._cost_s = time.process_time() - worked
         if cost_s > _LATE_S:
             self._fitting = max(2 * self.limits.few, self._held.count * 3 // 4)
         elif cost_s < _LATE_S / 2:

@@ -3,58 +3,106 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.lab import degrade
+from tests.lab.capture import Tap
 from tests.lab.plan import Plan
 from tests.lab.scenarios.index import load
-from tests.lab.stage import Stage
+from tests.lab.stage import Calls, Stage
 from tests.lab.world import World
 
-#: A finding is due two seconds after its proof; a machine that also builds and tests is slower.
-PATIENCE_S = 8.0
+#: After the traffic watching goes on for so long, and longer on a busy machine: deadlines pass.
+LINGER_S = 7.0
+MOST_BUSY = 5.0
 EXE = str(Path(sys.executable).with_name("flowscope"))
+PLACES = ("member", "balancer", "both")
+"""At one member, at both interfaces of the balancer, and at member and balancer at once through pipes."""
 
 
 @dataclass
 class Watcher:
     """One ``flowscope live`` that writes JSON lines, and when each came."""
 
-    node: str
-    interfaces: Sequence[str]
+    place: str
+    points: Sequence[tuple[str, str]]
+    """Node and interface; with ``both`` a tcpdump at each writes into a named pipe."""
     kept: Path
+    topology: Path | None = None
+    ready_ns: int = 0
+    """When it said that it watches."""
     process: subprocess.Popen[str] | None = None
     told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    _dumps: list[subprocess.Popen[str]] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self, world: World) -> None:
-        """Begin, and wait until it watches."""
-        options = [word for name in self.interfaces for word in ("-i", name)]
-        line = [EXE, "live", *options, "-w", str(self.kept), "--format", "jsonl", "-Z", "root", "--utc"]
-        self.process = world.spawn(self.node, line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for target in (self._lines, self._words):
-            threading.Thread(target=target, daemon=True).start()
+        """Begin; :meth:`ready` waits until it watches."""
+        if self.place == "both":
+            names = [str(self.kept.with_name(f"{node}-{interface}")) for node, interface in self.points]
+            for name, (node, interface) in zip(names, self.points, strict=True):
+                os.mkfifo(name)
+                line = [
+                    "tcpdump",
+                    "-i",
+                    interface,
+                    "-n",
+                    "-U",
+                    "--immediate-mode",
+                    "-Z",
+                    "root",
+                    "-B",
+                    "32768",
+                    "-w",
+                    name,
+                ]
+                self._dumps.append(world.spawn(node, line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+        else:
+            names = [word for _, interface in self.points for word in ("-i", interface)]
+        known = ["--topology", str(self.topology)] if self.topology else []
+        line = [EXE, "live", *names, *known, "-w", str(self.kept), "--format", "jsonl", "-Z", "root", "--utc"]
+        self.process = world.spawn(self.points[0][0], line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._lines, self._words)]
+        for thread in self._threads:
+            thread.start()
+
+    def ready(self) -> None:
+        """Wait until it watches."""
+        assert self.process
         deadline = time.time() + 90
         while not any("watching" in line for line in self.errors):
             assert time.time() < deadline and self.process.poll() is None, self.errors
             time.sleep(0.05)
-        # The capture program needs a moment of its own.
-        time.sleep(1.0)
+        self.ready_ns = time.time_ns()
 
     def stop(self) -> None:
-        """Ctrl-C, and the report."""
+        """Ctrl-C, as people would: at the programs behind the pipes, then here."""
         assert self.process
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(60) == 0, self.errors
-        time.sleep(0.2)
+        for dump in self._dumps:
+            dump.send_signal(signal.SIGINT)
+            dump.wait(20)
+        if not self._dumps:
+            self.process.send_signal(signal.SIGINT)
+
+    def finish(self) -> None:
+        """Wait for the report."""
+        assert self.process
+        assert self.process.wait(90) == 0, self.errors
+        for thread in self._threads:
+            thread.join(5)
+        lines = (json.dumps([at, line]) + "\n" for at, line in self.told)
+        self.kept.with_name(f"told-{self.place}.jsonl").write_text("".join(lines))
 
     def _lines(self) -> None:
         assert self.process and self.process.stdout
@@ -68,63 +116,121 @@ class Watcher:
 
     @property
     def files(self) -> list[Path]:
-        """What was kept, in the order of the interfaces."""
-        if len(self.interfaces) == 1:
+        """What was kept, in the order of the points."""
+        if len(self.points) == 1:
             return [self.kept]
-        return [self.kept.with_stem(f"{self.kept.stem}-{name}") for name in self.interfaces]
+        several = [f"{node}-{interface}" if self.place == "both" else interface for node, interface in self.points]
+        return [self.kept.with_stem(f"{self.kept.stem}-{name}") for name in several]
 
     @property
     def final(self) -> list[dict[str, Any]]:
         """The report's lines."""
         return [line for _, line in self.told if "live" not in line]
 
-    def first(self, rule: str) -> float | None:
-        """When a finding of this rule was first told."""
-        return next((at for at, line in self.told if line.get("live") == "new" and line.get("rule") == rule), None)
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """The report's findings."""
+        return [line for line in self.final if line["type"] == "finding"]
+
+    def told_at(self, key: str) -> float | None:
+        """When the finding that the report holds was told, for good: not counting what was withdrawn."""
+        at = None
+        for moment, line in self.told:
+            if line.get("key") == key and line.get("live") == "new":
+                at = moment
+            elif line.get("key") == key and line.get("live") == "withdrawn":
+                at = None
+        return at
+
+    def offline(self) -> list[dict[str, Any]]:
+        """The lines of ``flowscope analyze`` on what was kept."""
+        known = ["--topology", str(self.topology)] if self.topology else []
+        line = [EXE, "analyze", *map(str, self.files), *known, "--format", "jsonl", "--utc"]
+        done = subprocess.run(line, capture_output=True, text=True, check=True)
+        return [json.loads(text) for text in done.stdout.splitlines()]
 
 
 class Played(Stage):
     """A stage whose traffic is watched."""
 
     watchers: list[Watcher]
-    rule = ""
+    places: Sequence[str] = PLACES
+    traffic_ended = 0.0
     stopped_at = 0.0
+    degraded = False
+    """Its captures are made worse afterwards, which live does not see."""
 
     def start(self) -> None:
         """Begin to watch, then to capture."""
+        member = self._member()
+        at = {
+            "member": [(member, "eth0")],
+            "balancer": [("lb", "out0"), ("lb", "in0")],
+            "both": [(member, "eth0"), ("lb", "in0"), ("lb", "out0")],
+        }
+        self.watchers = [
+            Watcher(place, at[place], self.folder / f"live-{place}.{'pcap' if place == 'both' else 'pcapng'}")
+            for place in self.places
+        ]
+        for watcher in self.watchers:
+            # Who watches a member knows nothing of the balancer.
+            if watcher.place != "member" and self.tables.frontends + self.tables.snats:
+                self._tell(watcher)
         for watcher in self.watchers:
             watcher.start(self.world)
+        for watcher in self.watchers:
+            watcher.ready()
+        # Capture programs need a moment of their own.
+        time.sleep(1.0)
         super().start()
+
+    def _tell(self, watcher: Watcher) -> None:
+        """What people know when the watching begins: the balancer's table, and where they watch."""
+        taps = [
+            Tap(f"{node}-{interface}", node, interface, path=path)
+            for (node, interface), path in zip(watcher.points, watcher.files, strict=True)
+        ]
+        watcher.topology = self.folder / f"known-{watcher.place}.toml"
+        watcher.topology.write_text(self.tables.text(taps))
+
+    def _member(self) -> str:
+        """The member that the scenario is about, else one of two that it is about to draw."""
+        said = json.dumps(self.extra)
+        if named := [member.name for member in self.members if f'"{member.name}"' in said]:
+            return named[0]
+        state = self.rng.getstate()
+        drawn = min(member.name for member in self.rng.sample(self.members, 2))
+        self.rng.setstate(state)
+        return drawn
+
+    def call(self, calls: Calls) -> None:
+        """The traffic; the last of it ends it."""
+        super().call(calls)
+        self.traffic_ended = time.time()
 
     def stop(self) -> None:
         """The traffic has ended: end the captures, then the watchers."""
         super().stop()
-        deadline = time.time() + PATIENCE_S
-        while time.time() < deadline and not all(watcher.first(self.rule) for watcher in self.watchers):
-            time.sleep(0.1)
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        time.sleep(max(0.0, self.traffic_ended + LINGER_S * min(max(1.0, busy), MOST_BUSY) - time.time()))
         self.stopped_at = time.time()
         for watcher in self.watchers:
             watcher.stop()
+        for watcher in self.watchers:
+            watcher.finish()
+
+    def spoil(self, point: str, change: degrade.Change) -> None:
+        """Noted; only captures that were written by others can be made worse."""
+        self.degraded = True
 
 
-def play(name: str, folder: Path, at: Mapping[str, Sequence[str]], rule: str, seed: int = 1) -> Played:
-    """Plays a scenario with watchers at nodes: interfaces by node; ``victim`` is the member that is at fault.
-
-    The traffic ends; watching goes on until the rule has spoken everywhere, or for some seconds.
-    """
+def play(name: str, folder: Path, places: Sequence[str] = PLACES, seed: int = 1) -> Played:
+    """Plays a scenario, watched at places."""
     scenario = load()[name]
     plan = Plan(seed * 100_000 + zlib.crc32(name.encode()) % 99_991, scenario.family)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     with World(plan, **scenario.world) as world:
         stage = Played(name, plan, world, folder, "us")
-        stage.rule = rule
-        # The scenario draws its victim first; another generator in the same state draws the same.
-        state = plan.rng.getstate()
-        victim = plan.rng.choice(plan.members).name
-        plan.rng.setstate(state)
-        stage.watchers = [
-            Watcher(victim if node == "victim" else node, interfaces, folder / f"live-{node}.pcapng")
-            for node, interfaces in at.items()
-        ]
+        stage.places = places
         scenario.play(stage)
     return stage
