@@ -76,8 +76,8 @@ def _offline(watch: Watch, given: Given, progress: Progress | None) -> Analysis:
 
 
 def _window(watch: Watch, whole: bool) -> Analysis:
-    analysis = watch.last_look()
-    problems = []
+    analysis, notices = watch.last_look()
+    problems = [notice.text for notice in notices]
     since = watch.speaks_from_ns
     if since is not None:
         told = f"The report speaks from {rfc3339_text(since)} on: {watch.put_aside:,} flows that had ended left memory"

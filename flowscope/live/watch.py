@@ -268,8 +268,9 @@ class Watch:
         """Flows that ever were."""
         return self._flows_seen
 
-    def last_look(self) -> Analysis:
-        """The window judged once more, when nothing more will come; the engine is empty afterwards."""
+    def last_look(self) -> tuple[Analysis, list[Notice]]:
+        """The window judged once more when nothing more will come, and what happened; the engine is empty then."""
+        turn = Turn()
         self._take(Frames.of(self._engine.finish()))
         if self._held.count > self.limits.flows:
             # What came since the last look has to make room as well; nothing more will confirm or refute it.
@@ -278,9 +279,9 @@ class Watch:
             found = [_in_core_numbers(finding, numbers) for finding in analysis.findings]
             for _ in range(2):
                 self.merging.update(found, time.time_ns())
-            self._age(analysis, numbers, Turn())
+            self._age(analysis, numbers, turn)
         frames, _ = self._held.frames({})
-        return follow(frames, self._captures(), self._known(), self.settings)
+        return follow(frames, self._captures(), self._known(), self.settings), turn.notices
 
     def _known(self) -> Given:
         """What people told, and what the kernel did so far."""
