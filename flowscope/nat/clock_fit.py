@@ -134,18 +134,35 @@ def _line(piece: list[Sample], first: bool) -> Stretch:
 def _possible(kept: list[Sample], start: int, level: int) -> list[Line]:
     """The lines, offsets taken from the level, that all these samples allow.
 
-    No clock keeps to a line for ever, and a sample may tell of another way there than back: what contradicts the others
-    widens the bounds of all.
+    A sample may tell of something else (a replay, another copy of a SYN): what contradicts most of the others is left
+    out. No clock keeps to a line for ever, either: what contradicts the others then widens the bounds of all.
     """
-    least = hull((float(one.at_ns - start), float(level - one.offset_ns + one.doubt_ns)) for one in kept)
-    most = hull((float(one.at_ns - start), float(one.offset_ns - level + one.doubt_ns)) for one in kept)
-    slack = 0
-    while True:
-        lower, upper = ([(time, bound + slack) for time, bound in bounds] for bounds in (least, most))
-        for fastest in (USUAL_DRIFT, _FASTEST_DRIFT):
-            if corners := possible_lines(lower, upper, fastest):
-                return corners
+    if corners := _within(kept, start, level, 0):
+        return corners
+    agreeing, slack = _agreeing(kept), 0
+    while not (corners := _within(agreeing, start, level, slack)):
         slack = 2 * slack or _RESOLUTION_NS
+    # Lines that fit only just are not much likelier than those beside them.
+    return _within(agreeing, start, level, 2 * slack) if slack else corners
+
+
+def _within(kept: list[Sample], start: int, level: int, slack: int) -> list[Line]:
+    """The lines within the bounds of these samples, each wider by ``slack``; of ordinary clocks if there are such."""
+    least = hull((float(one.at_ns - start), float(level - one.offset_ns + one.doubt_ns + slack)) for one in kept)
+    most = hull((float(one.at_ns - start), float(one.offset_ns - level + one.doubt_ns + slack)) for one in kept)
+    return possible_lines(least, most, USUAL_DRIFT) or possible_lines(least, most, _FASTEST_DRIFT)
+
+
+def _agreeing(kept: list[Sample]) -> list[Sample]:
+    """The samples that agree with the one that most agree with; all when those are no majority."""
+
+    def agree(one: Sample, other: Sample) -> bool:
+        drift = USUAL_DRIFT * abs(one.at_ns - other.at_ns)
+        return abs(one.offset_ns - other.offset_ns) <= one.doubt_ns + other.doubt_ns + drift + _RESOLUTION_NS
+
+    best = sorted(kept, key=lambda one: one.doubt_ns)[:_BEST]
+    largest = max(([other for other in kept if agree(one, other)] for one in best), key=len)
+    return largest if 2 * len(largest) > len(kept) else kept
 
 
 def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float, list[Sample]]:

@@ -95,7 +95,8 @@ def _further_on(pairs: pl.DataFrame) -> pl.DataFrame:
 def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
     """Adds ``o`` and ``doubt`` of each handshake that both points saw."""
     f, g = pl.col("syn_ns_b") - pl.col("syn_ns"), pl.col("answer_ns") - pl.col("answer_ns_b")
-    drift = meanwhile(pl.col("answer_ns") - pl.col("syn_ns"))
+    # At the other point the wait was shorter or longer by both ways.
+    drift = meanwhile((pl.col("answer_ns") - pl.col("syn_ns")).abs() + (f + g).abs())
     return pairs.with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1 + drift).sort("point", "point_b", "syn_ns")
 
 
@@ -122,7 +123,7 @@ def _answered(datagrams: pl.DataFrame) -> pl.DataFrame:
         answered_ns=_quickest(-there, 1),
     )
     f, g = pl.col("f"), pl.col("g")
-    drift = meanwhile(pl.col("answered_ns") - pl.col("asked_ns"))
+    drift = meanwhile((pl.col("answered_ns") - pl.col("asked_ns")).abs() + (f + g).abs())
     known = seen.drop_nulls(["f", "g"]).with_columns(o=(f - g) // 2, doubt=(f + g).abs() // 2 + 1 + drift)
     return known.sort("point", "point_b", "syn_ns")
 

@@ -14,6 +14,7 @@ import polars as pl
 from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
+from flowscope.nat.retries import other_tries
 from flowscope.nat.topology import Topology
 from flowscope.nat.tracked import TRANSLATIONS, tracked_pairs
 from flowscope.nat.witnesses import meetings
@@ -91,7 +92,7 @@ def join_legs(
     pairs = _described(pairs, legs, addresses, topology)
     said = pl.DataFrame(schema=TRANSLATIONS) if translations is None else translations
     pairs = pairs.with_columns(tracked=tracked_pairs(pairs, legs, said, addresses))
-    return _chosen(_mutual(_scored(pairs, profile)))
+    return _chosen(_mutual(_scored(pairs, profile), events))
 
 
 def _directed(pairs: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
@@ -218,10 +219,14 @@ def _fate(profile: Profile, field: str) -> str | None:
     return None if fact is None else fact.value
 
 
-def _mutual(pairs: pl.DataFrame) -> pl.DataFrame:
+def _mutual(pairs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Leaves out pairs of which either leg has a far nearer partner: a copy of the trace that happened to be near.
 
     Several server legs of one client leg all lie as near to it as packets can.
+
+    Args:
+        pairs: with ``bits``.
+        events: with ``leg``.
     """
     if not pairs.height:
         return pairs
@@ -242,7 +247,9 @@ def _mutual(pairs: pl.DataFrame) -> pl.DataFrame:
     )
     limit = pl.max_horizontal(pl.min_horizontal("_nearest", "_nearest_b") * _MUCH_NEARER, pl.lit(_AS_GOOD_NS))
     far = (pl.col("_distance") > limit).fill_null(value=False) & ~pl.col("tracked")
-    return measured.filter(~far).drop("_distance", "_nearest", "_nearest_b")
+    judged = measured.with_columns(far=far)
+    kept = pl.concat([judged.filter(~pl.col("far")), other_tries(judged, events)])
+    return kept.drop("_distance", "_nearest", "_nearest_b", "far")
 
 
 def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -80,8 +80,15 @@ pub fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at
 }
 
 fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
+    // A SYN-ACK for another SYN than this flow's: that one was not captured, and its number is none of this flow.
+    let stray = half == 1
+        && packet.flags & flag::ACK != 0
+        && flow.half(0).opening.as_ref().is_some_and(|syn| packet.ack != syn.isn.wrapping_add(1));
     let own = flow.half_mut(half);
     own.syns += 1;
+    if stray {
+        return;
+    }
     if own.opening.is_none() {
         own.opening = Some(Opening::of(packet, time_ns));
     }
@@ -103,7 +110,7 @@ fn handshake_rtt(flow: &Flow, packet: &Packet, time_ns: i64) -> Option<i64> {
 /// holds an older connection of this tuple.
 fn is_challenge(flow: &Flow, packet: &Packet) -> bool {
     let Some(syn) = &flow.half(0).opening else { return false };
-    flow.half(1).opening.is_none()
+    flow.half(1).syns == 0
         && packet.flags & (flag::RST | flag::FIN) == 0
         && packet.payload_length == 0
         && packet.ack != syn.isn.wrapping_add(1)
