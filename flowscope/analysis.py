@@ -26,12 +26,12 @@ from flowscope.nat.datagrams import datagrams
 from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
-from flowscope.nat.matching import all_joins, join_legs
+from flowscope.nat.matching import join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.profile_file import load_profile, load_profiles
-from flowscope.nat.proxies import join_proxied
+from flowscope.nat.proxies import all_joins, join_proxied
 from flowscope.nat.proxy_offsets import across_proxies
 from flowscope.nat.topology import Topology
 from flowscope.nat.witnesses import given_up

@@ -297,12 +297,3 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
         join_reasons().alias("reasons"),
         pl.when(~pl.col("ambiguous")).then("turn").alias("turn"),
     )
-
-
-def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
-    """The joins of :func:`join_legs` and those of proxies in one table; a packet's proof goes before a proxy."""
-    if not proxied.height:
-        return translated
-    kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))
-    missing = {name: pl.lit(None, kind) for name, kind in JOINS.items() if name not in proxied.columns}
-    return pl.concat([kept, proxied.with_columns(**missing).select(*JOINS)])

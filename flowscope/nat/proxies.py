@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.clocks import Clocks
+from flowscope.nat.matching import JOINS
 from flowscope.nat.proxy_bytes import hello_joins, stream_joins, timing_joins
 from flowscope.nat.proxy_choice import chosen
 from flowscope.nat.proxy_client import address_pairs, endpoint_pairs
@@ -114,6 +115,15 @@ def join_proxied(
     by_time = timing_joins(fronts, backs, _names(messages, flows), addresses, topology)
     found.append(_as_joins(by_time, "timing"))
     return pl.concat(found).sort("leg", "before", nulls_last=True)
+
+
+def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:
+    """The joins of :func:`join_legs` and those of proxies in one table; a packet's proof goes before a proxy."""
+    if not proxied.height:
+        return translated
+    kept = translated.filter(pl.col("before").is_not_null() | ~pl.col("leg").is_in(proxied["leg"].implode()))
+    missing = {name: pl.lit(None, kind) for name, kind in JOINS.items() if name not in proxied.columns}
+    return pl.concat([kept, proxied.with_columns(**missing).select(*JOINS)])
 
 
 def _worth_a_look(legs: pl.DataFrame, flows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
