@@ -217,6 +217,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="addresses, ports and timings come from it (default: random)")
     parser.add_argument("--out", type=Path, help="where to put the captures (default: a temporary folder)")
     parser.add_argument("--jobs", type=int, default=3, help="worlds side by side (default 3)")
+    parser.add_argument("--unmeasured", action="store_true", help="do not find out since when findings are proven")
     options = parser.parse_args()
     if reason := missing():
         print(f"skipped: {reason}", file=sys.stderr)
@@ -230,7 +231,7 @@ def main() -> int:
     print(f"seed {seed}, into {out}")
     began, outcomes, silent = time.time(), [], []
     with ProcessPoolExecutor(options.jobs, initializer=obey, initargs=(os.getpid(),)) as pool:
-        running = {pool.submit(watch, name, seed, out): name for name in names}
+        running = {pool.submit(watch, name, seed, out, measured=not options.unmeasured): name for name in names}
         try:
             for future in as_completed(running):
                 outcome = future.result()
