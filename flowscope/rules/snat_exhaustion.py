@@ -18,8 +18,9 @@ Evidence
 Look-alikes
     A security rule or an outage fails from the first SYN on, with ports to spare: not flagged. A limit on connections,
     or a translator that is overloaded, drops SYNs as well: excluded by the number of ports in the topology, or by other
-    destinations that get ports meanwhile. From the inside alone a server that stopped answering looks the same
-    (`likely`). A single SYN that is lost and repeated is loss, or two connections that raced for one port.
+    destinations that get ports meanwhile. Without a topology scattered ports count as all there are only when further
+    connections got none but these, and then it is `likely`. From the inside alone a server that stopped answering looks
+    the same (`likely`). A single SYN that is lost and repeated is loss, or two connections that raced for one port.
 
 Check next
     Capture on both sides of the translator at once: the SYN must be on one side only. In Azure look at the metrics
@@ -65,6 +66,8 @@ SEVERITY = Severity.ERROR
 
 #: Ports from which on a full block of neighbouring ones is no accident when the topology does not say how many exist.
 _BLOCK = 8
+#: Ports that were given again from which on chance (2 ** -8) does not explain that none was new.
+_AGAIN = 8
 #: Connections, or SYNs of one, that a capture does not lose by chance on one side only.
 _ENOUGH = 3
 #: From this share on the last ports may be in use and not captured, or not found: Linux tries a limited number.
@@ -84,6 +87,7 @@ def judge(window: Window) -> Iterator[Finding]:
         for pool in pools.sort("refused", "pool", descending=[True, False]).iter_rows(named=True):
             stuck, doubt = _stuck(use.refusals.filter(pl.col("pool") == pool["pool"]), pool)
             known = bool(pool["ports_known"] or _is_block(pool))
+            known = known or (doubt is None and _is_closed_set(window, pool, stuck))
             if not stuck.height or not known or not _worked_before(window, pool, stuck):
                 continue
             if doubt != _SHORT or (pool["both"] and _many(stuck) and _worked_elsewhere(window, pool, stuck)):
@@ -135,6 +139,20 @@ def _is_block(pool: dict[str, Any]) -> bool:
     """True when the ports seen are a closed block, all of them used towards this destination."""
     width = (pool["highest_port"] or 0) - (pool["lowest_port"] or 0) + 1
     return bool(pool["ports_seen"] >= _BLOCK and pool["ports_seen"] == pool["ports_available"] == width)
+
+
+def _is_closed_set(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> bool:
+    """True when scattered ports can be all there are: none is new any more, and each refusal met all of them in use.
+
+    A translator that chooses among more ports would have shown new ones: each further connection got one of this set
+    by chance half of the time at most, were there twice as many.
+    """
+    given = window.port_use.users.filter(pl.col("snat") == pool["snat"], ~pl.col("refused"))["snat_port"].drop_nulls()
+    whole = pool["ports_seen"] == pool["ports_available"] >= _BLOCK
+    again = given.len() - given.n_unique() >= _AGAIN
+    always = stuck.height == pool["refused"] and _many(stuck)
+    # Where nothing gets a port any more the translator may have failed altogether.
+    return bool(pool["both"] and whole and again and always and _worked_elsewhere(window, pool, stuck))
 
 
 def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFrame, str | None]]) -> Finding:
@@ -212,7 +230,7 @@ def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: s
             "How long a port is held after a close is not known; it was counted as held for 240 s. Set fin_hold_s and "
             "rst_hold_s in the topology."
         )
-    if not pool["ports_known"] and not elsewhere:
+    if not pool["ports_known"] and not (elsewhere and _is_block(pool)):
         caveats.append(
             f"The number of ports ({pool['ports_available']:,}) is what was observed: a limit on connections, or a "
             "translator that failed altogether, looks the same."

@@ -171,6 +171,37 @@ def test_doubts_a_number_of_ports_that_was_only_observed(tmp_path: Path) -> None
     assert found.verdict is Verdict.LIKELY
 
 
+SCATTERED = [2017, 50311, 9120, 33007, 61450, 1203, 27777, 40960, 15001, 55432]
+"""As a NAT gateway chooses them: at random."""
+
+
+def scattered(wire: Wire, others: list[int]) -> None:
+    """All ten are held open, and another destination gets some meanwhile; four more connections get none."""
+    for at, port in enumerate(SCATTERED):
+        hold(wire, way(40000 + at, port), START + at * MS, 1000 * at, 20)
+    for at, port in enumerate(others):
+        hold(wire, way(42000 + at, port, OTHER), START + (2 + at) * SECOND, 900_000 + 1000 * at, 0.1)
+    too_many(wire)
+
+
+def test_doubts_scattered_ports_of_which_none_is_new_any_more(tmp_path: Path) -> None:
+    wire = Wire()
+    scattered(wire, SCATTERED[2:])
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+    assert (found.facts["ports_peak"], found.facts["refused"]) == (10, 4)
+    assert any("what was observed" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize(
+    "others", [[], SCATTERED[:3], [*SCATTERED[2:], 31000]], ids=["outage", "few", "another port is free"]
+)
+def test_spares_scattered_ports_that_may_not_be_all(tmp_path: Path, others: list[int]) -> None:
+    wire = Wire()
+    scattered(wire, others)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
 def test_doubts_a_single_syn(tmp_path: Path) -> None:
     wire = Wire()
     full(wire)
