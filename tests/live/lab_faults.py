@@ -1,8 +1,8 @@
 """Every fault of the lab, live: ``python -m tests.live.lab_faults [--seed N] [--jobs N] [--out DIR] [SCENARIO...]``.
 
-Each scenario is watched at a member, at the balancer, and at both at once. The table has one row per finding of a
-report: seconds between the moment since when the frames prove it and the line that told it, whether that was while the
-traffic ran, and whether the report is that of ``flowscope analyze`` on the written files.
+Each scenario is watched at a member, at the balancer, and at balancer and members at once. The table has one row per
+finding of a report: seconds between the moment since when the frames prove it and the line that told it, whether that
+was while the traffic ran, and whether the report is that of ``flowscope analyze`` on the written files.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ LINGER_S = 7.0
 MOST_BUSY = 5.0
 EXE = str(Path(sys.executable).with_name("flowscope"))
 PLACES = ("member", "balancer", "both")
-"""At one member, at both interfaces of the balancer, and at member and balancer at once through pipes."""
+"""At one member, at both interfaces of the balancer, and at balancer and members at once through pipes."""
 
 
 @dataclass
@@ -166,7 +166,7 @@ class Played(Stage):
         at = {
             "member": [(member, "eth0")],
             "balancer": [("lb", "out0"), ("lb", "in0")],
-            "both": [(member, "eth0"), ("lb", "in0"), ("lb", "out0")],
+            "both": [*((one.name, "eth0") for one in self.members), ("lb", "in0"), ("lb", "out0")],
         }
         self.watchers = [
             Watcher(place, at[place], self.folder / f"live-{place}.{'pcap' if place == 'both' else 'pcapng'}")
@@ -187,7 +187,7 @@ class Played(Stage):
     def _tell(self, watcher: Watcher) -> None:
         """What people know when the watching begins: the balancer's table, and where they watch."""
         taps = [
-            Tap(f"{node}-{interface}", node, interface, path=path)
+            Tap(interface if node == "lb" else node, node, interface, path=path)
             for (node, interface), path in zip(watcher.points, watcher.files, strict=True)
         ]
         watcher.topology = self.folder / f"known-{watcher.place}.toml"

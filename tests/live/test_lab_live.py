@@ -76,4 +76,4 @@ def test_what_is_told_is_told_once_and_is_in_the_report(played: dict[str, Outcom
 def test_files_belong_to_who_runs_it(played: dict[str, Outcome], tmp_path: Path) -> None:
     kept = [path for outcome in played.values() for path in outcome.files]
     assert {path.stat().st_uid for path in kept} == {tmp_path.stat().st_uid}
-    assert len(kept) == 6 * len(CASES)
+    assert len(kept) == (1 + 2 + 5) * len(CASES)
