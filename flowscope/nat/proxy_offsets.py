@@ -33,29 +33,36 @@ def across_proxies(
     joins = proxied.drop_nulls("before").filter(pl.col("method") != _BLIND)
     if not joins.height or len({clock.island for clock in clocks.by_point.values()}) < 2:
         return clocks
-    return clocks.across(pl.concat([_openings(joins, legs, flows, clocks), _requests(joins, messages, flows, clocks)]))
+    asked = on_islands(exchanges(messages, flows, clocks, "last"), clocks)
+    return clocks.across(pl.concat([_openings(joins, legs, flows, clocks, asked), _requests(joins, asked)]))
 
 
-def _openings(joins: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
+def _openings(
+    joins: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame, clocks: Clocks, asked: pl.DataFrame
+) -> pl.DataFrame:
     """What connections that were opened one for the other tell."""
-    # A connection that serves several says of none when it was passed on.
+    # A connection that serves several says of none when it was passed on; what else it carried may not have been told
+    # apart.
     joins = joins.filter(pl.len().over("leg") == 1, pl.len().over("before") == 1)
+    turns = asked.group_by("leg").agg(turns=pl.len().cast(pl.UInt32))
+    joins = joins.join(turns, "leg", how="left").join(turns, left_on="before", right_on="leg", how="left", suffix="_b")
+    all_told = (pl.col("turns") == pl.col("requests")) & (pl.col("turns_b") == pl.col("requests"))
+    joins = joins.filter((pl.col("method") != "proxy-request") | all_told.fill_null(value=False))
     columns = ("leg", "island", "slack_ns", "start_ns", "fwd_data_ns", "rev_data_ns")
     known = sides(legs, flows, clocks).select(columns)
     pairs = joins.select("leg", "before", "method").join(known, left_on="before", right_on="leg")
     pairs = pairs.join(known, "leg", suffix="_b").filter(pl.col("island") != pl.col("island_b"))
     # A request is passed on after it came. Other openings (a PROXY header) may go ahead of the client's bytes.
-    asked = pl.when(pl.col("method") == "proxy-request").then(pl.col("fwd_data_ns_b") - pl.col("fwd_data_ns"))
-    ahead = pl.coalesce(asked, pl.col("start_ns_b") - pl.col("start_ns"))
+    passed_on = pl.when(pl.col("method") == "proxy-request").then(pl.col("fwd_data_ns_b") - pl.col("fwd_data_ns"))
+    ahead = pl.coalesce(passed_on, pl.col("start_ns_b") - pl.col("start_ns"))
     return _samples(
         pairs.with_columns(ahead_ns=ahead, behind_ns=pl.col("rev_data_ns") - pl.col("rev_data_ns_b")),
         pl.col("rev_data_ns") - pl.col("start_ns"),
     )
 
 
-def _requests(joins: pl.DataFrame, messages: pl.DataFrame, flows: pl.DataFrame, clocks: Clocks) -> pl.DataFrame:
+def _requests(joins: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
     """What requests tell that carry a value across, of several clients on one connection too."""
-    asked = on_islands(exchanges(messages, flows, clocks, "last"), clocks)
     slack = asked.select("leg", "slack_ns").unique("leg", keep="first", maintain_order=True)
     pairs = id_crossings(asked).join(
         joins.select("before", "leg"), left_on=["leg", "leg_b"], right_on=["before", "leg"]
