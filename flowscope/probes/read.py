@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flowscope.probes.asked import Key, Series, series
+from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
+from flowscope.probes.turns import turns
 from flowscope.tables import EVENT_KINDS
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ prober knew; ``late_ns`` when an answer came that it no longer waited for.
 """
 
 _WANTED_AUTH = (401, 403, 407)
+_ACK = 1 << 4
 
 
 def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
@@ -49,7 +52,9 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
     if not probes.height:
         return pl.DataFrame(schema=READINGS), {}
     seen = _observed(window, probes)
-    told = seen.join(_said(window, seen), "main", how="left").join(_closed(window, seen), "main", how="left")
+    told = seen
+    for more in (_said(window, seen), _closed(window, seen), turns(window, seen["main"])):
+        told = told.join(more, "main", how="left")
     told = told.filter(pl.col("sent_ns").is_not_null())
     known = series(window, told)
     rules = pl.DataFrame(
@@ -78,7 +83,7 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         port="backend_port",
         leg=pl.col("legs").list.last().cast(pl.UInt64),
     )
-    flows = window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg")
+    flows = with_gaps(window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg"))
     alive = pl.DataFrame(
         [(place.point, place.last_ns) for place in window.places.values()],
         schema={"point": pl.UInt32, "alive_ns": pl.Int64},
@@ -86,25 +91,37 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
     )
     flows = flows.join(alive, "point", how="left").sort("at_ns", "flow")
     shift = pl.col("at_ns") - pl.col("first_ns")
-    # The nearest point that saw both directions; a point whose answers were lost has none to show.
-    both = (pl.col("rev_packets") > 0).arg_max()
+    # The nearest point that saw both directions whole, up to the prober's end of it; else the nearest that saw both.
+    both = pl.col("rev_packets") > 0
+    best = (
+        both.cast(pl.UInt8) + (both & ~pl.col("gappy") & ((pl.col("fwd_fins") + pl.col("fwd_resets")) > 0))
+    ).arg_max()
     main = {
         "main": pl.col("flow"),
         "shift": shift,
+        "synack_at": pl.col("at_ns") + pl.col("synack_ns"),
         "answer_ns": pl.coalesce(pl.col("at_ns") + pl.col("synack_ns"), pl.col("rev_first_ns") + shift),
         "asked_ns": pl.col("fwd_first_data_ns") + shift,
         "first_data_ns": pl.col("rev_first_data_ns") + shift,
         "last_data_ns": pl.col("rev_last_data_ns") + shift,
+        "gappy": pl.col("gappy"),
+        "fwd_isn": pl.col("fwd_isn"),
+        "rev_end": pl.col("rev_end"),
     }
     return flows.group_by("path", maintain_order=True).agg(
         *(pl.col(name).first() for name in ("outcome", "source", "member", "port")),
-        *(expression.get(both).alias(name) for name, expression in main.items()),
+        *(expression.get(best).alias(name) for name, expression in main.items()),
         sent_ns=pl.col("at_ns").filter(pl.col("fwd_syns") > 0).min(),
-        # More than SYNs from the prober: it had its answer, though the capture may have missed it.
-        went_on=(pl.col("fwd_packets") > pl.col("fwd_syns") + pl.col("fwd_resets")).any(),
-        answered=((pl.col("rev_syns") > 0) | (pl.col("fwd_packets") > pl.col("fwd_syns") + pl.col("fwd_resets"))).any(),
+        went_on=pl.col("went_on").any(),
+        lossy=pl.col("lossy").any(),
+        syn_copies=pl.col("fwd_syns").sum(),
+        # Who hears nothing asks again, and who is not heard answers again; or a point before that did not see it.
+        again=(
+            (pl.max_horizontal("fwd_syns", "rev_syns") > 1).any()
+            | ((pl.col("fwd_syns") > 0) & (pl.col("rev_packets") == 0)).any()
+        ),
+        answered=((pl.col("rev_syns") > 0) | pl.col("went_on")).any(),
         alive_ns=pl.col("alive_ns").max(),
-        cut=((pl.col("truncated") > 0) | (pl.col("rev_missing_bytes") > 0) | (pl.col("fwd_acked_unseen") > 0)).any(),
     )
 
 
@@ -130,13 +147,26 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
 
 
 def _closed(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
-    """Per main flow: when the prober and the member closed it (FIN or RST), and when the prober's last RST went."""
+    """Per main flow: when the prober and the member closed it (FIN or RST), and what that proves of the answer.
+
+    ``heard_out``: the prober acknowledged no more than was captured as it closed. ``said_all``: the member's close
+    follows what was captured of it. ``denied``: the member's RST is about the SYN.
+    """
     fin, rst = EVENT_KINDS.index("fin"), EVENT_KINDS.index("rst")
-    ends = window.events.filter(pl.col("kind").is_in([fin, rst]), pl.col("flow").is_in(seen["main"].implode()))
+    main = seen.select("path", "rev_end", "fwd_isn", flow="main")
+    ends = window.events.filter(pl.col("kind").is_in([fin, rst])).join(main, "flow").sort("at_ns")
     by = {"prober": pl.col("half") == 0, "member": pl.col("half") == 1}
+    acks = (pl.col("flags") & _ACK) > 0
+    # The member's FIN may have been acknowledged with the rest.
+    heard = wrapped(pl.col("ack").cast(pl.Int64) - pl.col("rev_end")).is_between(0, 1) & acks
+    follows = pl.col("seq").cast(pl.Int64) == pl.col("rev_end")
+    denies = (pl.col("kind") == rst) & (~acks | (wrapped(pl.col("ack").cast(pl.Int64) - pl.col("fwd_isn")) == 1))
     return ends.group_by(main="flow").agg(
         *(pl.col("at_ns").filter(own).min().alias(f"{name}_closed") for name, own in by.items()),
         prober_rst=pl.col("at_ns").filter(by["prober"], pl.col("kind") == rst).max(),
+        heard_out=heard.filter(by["prober"]).first(),
+        said_all=follows.filter(by["member"]).first(),
+        denied=denies.filter(by["member"]).any(),
     )
 
 
@@ -153,8 +183,7 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
         too_late=(pl.col("end") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False),
         left=(pl.col("member_closed") < pl.col("prober_closed")).fill_null(pl.col("member_closed").is_not_null()),
     )
-    how = _how().alias("how")
-    told = told.with_columns(how).with_columns(
+    told = missed_answers(told.with_columns(how=_how())).with_columns(
         result=pl.when(pl.col("how") == "good")
         .then(pl.lit("good"))
         .when(pl.col("how").is_in(["unknown", "open"]))
@@ -177,13 +206,17 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
 
 
 def _how() -> pl.Expr:
-    """The kind of failure, ``good``, ``unknown`` or ``open``."""
+    """The kind of failure, ``good``, ``unknown`` or ``open``.
+
+    A frame that the capture missed is no answer that never came: silence counts when the prober's own numbers show that
+    it had nothing, and what comes after an unseen stretch proves nothing of it.
+    """
     waited = pl.col("waited").fill_null(value=False)
-    slow = pl.col("rejected").fill_null(value=False) | pl.col("too_late")
+    gappy = pl.col("gappy").fill_null(value=True)
+    slow = (pl.col("rejected").fill_null(value=False) & ~gappy) | pl.col("too_late")
     silent = pl.col("first_data_ns").is_null()
-    closed = pl.col("prober_closed").is_not_null()
-    asked = pl.col("asked_ns").is_not_null()
-    connected_late = pl.col("answer_ns") - pl.col("sent_ns") > pl.col("timeout")
+    heard_out, said_all = (pl.col(name).fill_null(value=False) & ~gappy for name in ("heard_out", "said_all"))
+    connected_late = (pl.col("synack_at") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False)
 
     def word(text: str) -> pl.Expr:
         return pl.lit(text)
@@ -194,16 +227,16 @@ def _how() -> pl.Expr:
     # Who waits on until its time is over wanted the rest; who leaves before had enough of the head.
     left_early = (pl.col("prober_closed") < pl.col("given_up")).fill_null(value=False)
     unfinished = ~pl.col("whole").fill_null(value=True) & ~left_early
+    # Nobody closed it: the capture missed that, or ended before.
+    unclosed = after(waited, "unknown")
     answer = (
-        pl.when(unfinished & pl.col("cut"))
-        .then(word("unknown"))
         # What ends with its connection is whole only when both sides have closed it.
-        .when(unfinished & pl.col("left") & closed)
+        pl.when(unfinished & pl.col("left") & said_all & pl.col("prober_closed").is_not_null())
         .then(word("invalid"))
-        .when(unfinished & pl.col("left"))
-        .then(after(waited, "unknown"))
+        .when(unfinished & ~pl.col("left") & heard_out)
+        .then(word("timeout"))
         .when(unfinished)
-        .then(after(waited, "timeout"))
+        .then(unclosed)
         .when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
         .then(word("good"))
         .when(pl.col("status").is_between(300, 399))
@@ -213,30 +246,41 @@ def _how() -> pl.Expr:
         .otherwise(word("status"))
     )
     nothing = (
-        pl.when(~asked | pl.col("cut"))
+        pl.when(pl.col("asked_ns").is_null() | gappy)
         .then(word("unknown"))
         .when(pl.col("left"))
-        .then(word("invalid"))
-        .when(closed)
+        .then(pl.when(said_all).then(word("invalid")).otherwise(word("unknown")))
+        .when(heard_out)
         .then(word("timeout"))
-        .otherwise(after(waited, "timeout"))
+        .otherwise(unclosed)
     )
-    over = closed | pl.col("member_closed").is_not_null() | waited
-    # A server that answers a TLS hello with no hello of its own speaks no TLS; what it says inside is not known.
+    tls = (pl.col("speaks") == "https") & pl.col("greeted").fill_null(value=True)
     opaque = (
-        pl.when(((pl.col("speaks") == "https") & pl.col("greeted").fill_null(value=True)) | pl.col("cut"))
+        pl.when(gappy)
         .then(word("unknown"))
-        .otherwise(after(over, "invalid"))
+        # Its answer is hidden, not that it came; nor that the member left without one.
+        .when(tls & pl.col("conversed").fill_null(value=False) & heard_out & ~pl.col("left") & left_early)
+        .then(word("good"))
+        .when(tls & pl.col("unheard").fill_null(value=False) & said_all & pl.col("left"))
+        .then(word("invalid"))
+        .when(tls)
+        .then(word("unknown"))
+        # A server that answers a TLS hello with no hello of its own speaks no TLS.
+        .when(heard_out | said_all)
+        .then(word("invalid"))
+        .otherwise(unclosed)
     )
     return (
-        pl.when(pl.col("outcome") == "refused")
-        .then(word("refused"))
+        pl.when(pl.col("outcome").is_in(["refused", "rejected"]) & pl.col("went_on"))
+        .then(word("unknown"))
+        .when(pl.col("outcome") == "refused")
+        .then(pl.when(pl.col("denied").fill_null(value=False)).then(word("refused")).otherwise(word("unknown")))
         .when(pl.col("outcome") == "rejected")
         .then(word("rejected"))
         .when(~pl.col("answered"))
         .then(after(waited, "unanswered"))
         .when(~pl.col("went_on"))
-        .then(after(waited, "answer-lost"))
+        .then(pl.when(pl.col("again")).then(after(waited, "answer-lost")).otherwise(unclosed))
         .when(pl.col("speaks") == "tcp")
         .then(pl.when(connected_late).then(word("slow")).otherwise(word("good")))
         .when(silent)
