@@ -54,7 +54,8 @@ class Probe:
     """None: the member's own port."""
     path: str = "/"
     interval_s: float = 5.0
-    timeout_s: float = 5.0
+    timeout_s: float | None = None
+    """None: the policy's own, else 5 seconds."""
     policy: Literal["azure-lb", "front-door", "aws-nlb", "gcp", "generic"] = "generic"
     unhealthy_threshold: int | None = None
     """None: the policy's own rule; otherwise it applies to every kind of failure."""

@@ -99,7 +99,7 @@ def _probe(table: TableReader) -> Probe:
         port=table.port("port", None),
         path=table.text("path", "/"),
         interval_s=table.seconds("interval_s", 5.0),
-        timeout_s=table.seconds("timeout_s", 5.0),
+        timeout_s=table.seconds("timeout_s", None),
         policy=table.choice("policy", ("azure-lb", "front-door", "aws-nlb", "gcp", "generic"), "generic"),
         unhealthy_threshold=table.count("unhealthy_threshold", None),
         healthy_threshold=table.count("healthy_threshold", None),

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 #: A prober of which nothing is known waits no longer than this (Azure's default interval).
 _USUAL_INTERVAL_NS = 5 * SECOND
+_USUAL_TIMEOUT_NS = 5 * SECOND
 _LONGEST_AZURE_TIMEOUT_NS = 30 * SECOND
 
 Protocol = Literal["tcp", "http", "https"]
+PolicyBy = Literal["topology", "profile", "traffic", "assumed"]
 Key = tuple[int, int, int]
 """Address number of the prober, of the member, and the probed port."""
 
@@ -40,7 +42,9 @@ class Series:
     probe: Probe | None
     """As the topology has it."""
     thresholds: Probe | None
-    """What to decide by: the topology's, else what the balancer that was named does by default."""
+    """What to decide by: the topology's, else what the balancer that was named does by default, else what it did."""
+    policy_by: PolicyBy
+    """How its thresholds are known; ``assumed`` are documented ones, which may have been configured otherwise."""
     protocol: Protocol
     interval_ns: int
     timeout_ns: int | None
@@ -103,6 +107,7 @@ def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
     # Two probes make one gap: any chance makes that.
     measured = round(float(str(row["gap"]))) if row["gap"] and int(str(row["n"])) > 2 else None
     told = window.known_probers.profiles()
+    thresholds = probe or _thresholds(window.profile, policy)
     interval = measured or (round(probe.interval_s * SECOND) if probe else _documented_interval(policy, told))
     return Series(
         source=source,
@@ -113,7 +118,8 @@ def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
         by="source" if by == "shape" and pools else by,
         pools=tuple(pool.name for pool in pools),
         probe=probe,
-        thresholds=probe or _thresholds(window.profile, policy),
+        thresholds=thresholds,
+        policy_by="topology" if probe else "profile" if thresholds else "assumed",
         protocol=probe.protocol if probe else _protocol(row["asks"]),
         interval_ns=interval,
         timeout_ns=_timeout(probe, policy, interval),
@@ -126,12 +132,12 @@ def _protocol(asks: object) -> Protocol:
 
 
 def _timeout(probe: Probe | None, policy: str, interval: int) -> int | None:
-    if probe and probe.timeout_s != Probe().timeout_s:
+    if probe and probe.timeout_s is not None:
         return round(probe.timeout_s * SECOND)
     if policy == "azure-lb":
         # It has no timeout of its own: a probe has failed when the next one is due.
         return min(interval, _LONGEST_AZURE_TIMEOUT_NS)
-    return round(probe.timeout_s * SECOND) if probe else None
+    return _USUAL_TIMEOUT_NS if probe else None
 
 
 def _thresholds(profile: Profile, policy: str) -> Probe | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flowscope.nat.numbers import address_numbers
+from flowscope.probes.arrivals import arrivals
 from flowscope.probes.replay import Health, stretches_of
 
 if TYPE_CHECKING:
@@ -47,16 +48,6 @@ class Group:
 def groups(window: Window) -> list[Group]:
     """The pools of the topology, else one group for each frontend that was seen."""
     return _given(window) if window.topology.pools else _inferred(window)
-
-
-def arrivals(window: Window) -> pl.DataFrame:
-    """New connections at members: ``path``, ``member``, ``port``, ``client`` and ``at_ns`` of the first SYN there."""
-    paths = window.judgeable.join(window.members_frame, ["backend", "backend_port"], how="semi")
-    legs = paths.select("path", leg=pl.col("last_leg").cast(pl.UInt64))
-    flows = window.flows.filter(pl.col("fwd_syns") > 0).select(pl.col("leg").cast(pl.UInt64), "at_ns")
-    first = flows.join(legs, "leg").group_by("path").agg(pl.col("at_ns").min())
-    came = paths.select("path", "client", member="backend", port="backend_port")
-    return came.join(first, "path").sort("at_ns", "path")
 
 
 def established(window: Window, member: int, down_ns: int, grace_ns: int) -> tuple[int, int]:
@@ -119,7 +110,7 @@ def _given(window: Window) -> list[Group]:
             members = (*members, (-1, 0))
         for one in window.health:
             if one.series.member in health and (pool.name in one.series.pools or pool.probe is None):
-                health[one.series.member] += (one,)
+                health[one.series.member] += (one.under(pool.probe) if pool.probe else one,)
         found.append(Group(pool.name, tuple((number[one.address], one.port) for one in fronts), members, health))
     return found
 

@@ -7,12 +7,14 @@ them together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.nat.topology import Probe
 from flowscope.probes.asked import Series
+from flowscope.probes.deeds import by_deeds
 from flowscope.probes.policies import POLICIES, State
 
 if TYPE_CHECKING:
@@ -63,6 +65,13 @@ class Health:
         last: int = self.readings["sent_ns"].max()  # type: ignore[assignment]
         return last + self.series.interval_ns + self.series.patience_ns
 
+    def under(self, probe: Probe) -> Health:
+        """The same probes as a pool decides by them that is set up otherwise."""
+        if probe == self.series.probe:
+            return self
+        one = replace(self.series, probe=probe, policy=probe.policy, thresholds=probe)
+        return Health(one, self.readings, tuple(_timeline(one, self.readings)))
+
     def stretches(self) -> Iterator[tuple[int, int, State]]:
         """From, to and state of each part of the timeline."""
         if not self.timeline:
@@ -75,6 +84,7 @@ class Health:
 def replay(window: Window) -> tuple[Health, ...]:
     """Every series of a window, replayed; by member, port and prober."""
     readings, known = window.probed
+    known = by_deeds(window, readings, known)
     parts = readings.partition_by("source", "member", "port", as_dict=True, include_key=True)
     found = []
     for key, one in known.items():

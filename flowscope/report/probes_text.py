@@ -88,7 +88,7 @@ def _cells(analysis: Analysis, health: Health, rank: int | None) -> list[str]:
         str(analysis.addresses["text"][one.source]),
         one.by,
         one.protocol,
-        one.policy,
+        f"{one.policy} (policy assumed)" if one.policy_by == "assumed" else one.policy,
         f"{one.interval_ns / 1e9:.3g} s",
         "-" if rate is None else f"{rate:.3g}",
         f"{health.sent:,}",

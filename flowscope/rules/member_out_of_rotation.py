@@ -39,7 +39,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
-from flowscope.probes.compare import Group, Stretch, arrivals, established, groups, without
+from flowscope.probes.arrivals import arrivals
+from flowscope.probes.compare import Group, Stretch, established, groups, without
 from flowscope.probes.replay import Health
 from flowscope.report.times import clock, rfc3339_text, span
 from flowscope.rules.probe_evidence import LOST, cite, limited

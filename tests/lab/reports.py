@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tests.lab import compare, degrade, spoil
+from tests.lab import compare, degrade, health, spoil
 from tests.lab.compare import Difference
 from tests.lab.degraded_paths import Row, sampled
 
@@ -19,11 +19,12 @@ PLAIN = ("topology", "blind")
 
 @dataclass(frozen=True)
 class Said:
-    """A report, as far as the tests ask: how it differs from the truth, its rules, the files it found damaged."""
+    """A report, as far as the tests ask: how it differs from the truth, its rules, damaged files, members' states."""
 
     differs: Difference
     rules: set[str]
     damaged: list[str]
+    shifts: list[health.Shift] = field(default_factory=list)
 
 
 class Reports:
@@ -63,7 +64,8 @@ class Reports:
     def _answer(self, folder: Path, how: str) -> Said:
         told = compare.truth(folder)
         if how in PLAIN:
-            return said(told, compare.analyze(self.exe, folder, blind=how == "blind"))
+            report = compare.analyze(self.exe, folder, blind=how == "blind")
+            return replace(said(told, report), shifts=health.of(folder, report))
         with tempfile.TemporaryDirectory(prefix="flowscope-spoiled-") as top:
             copy = degrade.copy(folder, Path(top) / "run")
             captures = spoil.of(told)[how](copy, told)

@@ -107,6 +107,16 @@ def test_nothing_is_invented(runs: Runs, seed: int, name: str, how: str) -> None
 
 @each
 @views
+def test_members_go_down_and_come_back_within_a_probe_of_the_truth(runs: Runs, seed: int, name: str, how: str) -> None:
+    shifts = runs.said(seed, name, how).shifts
+    if not shifts:
+        pytest.skip("no member is to fail its probes")
+    # Blind, a report says so when it had to take the documented thresholds for granted.
+    assert not [one for one in shifts if abs(one.intervals) > 1 and not (how == "blind" and one.assumed)]
+
+
+@each
+@views
 def test_legs_are_joined(runs: Runs, seed: int, name: str, how: str) -> None:
     found = runs.said(seed, name, how).differs
     # Of 20,000 connections through a translator that uses its ports again and again a few are alike by accident.

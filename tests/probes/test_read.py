@@ -127,3 +127,53 @@ def test_inside_tls_nothing_is_read_but_that_it_is_tls(
     out = io.BytesIO()
     render_rows(analysis, "probes", "text", out, Look(brief=False, colour=False, utc=True, verbose=False))
     assert ("cannot be read" in out.getvalue().decode()) == (result[0] == "unknown")
+
+
+def encrypted(length: int) -> bytes:
+    """A TLS record of application data."""
+    return b"\x17\x03\x03" + length.to_bytes(2, "big") + bytes(length)
+
+
+@pytest.mark.parametrize(
+    ("answer", "close", "result"),
+    [
+        (encrypted(300), "prober", ("good", None)),
+        # As short as an alert: a certificate that the server wanted looks so.
+        (encrypted(19), "prober", ("unknown", None)),
+        (b"", "prober", ("unknown", None)),
+        (b"", "member", ("bad", "invalid")),
+        (b"", "member-rst", ("bad", "invalid")),
+        (encrypted(300), "member", ("unknown", None)),
+    ],
+)
+def test_an_answer_inside_tls_counts_though_its_status_is_hidden(
+    tmp_path: Path, answer: bytes, close: str, result: tuple[str, str | None]
+) -> None:
+    wire = Wire()
+    for at in range(4):
+        hops, when, sent, got = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 6, 10_000 * at + 5001
+        wire.packet(hops, when, SYN, sent - 1)
+        wire.packet(hops, when + MS, SYN | ACK, got - 1, sent, back=True)
+        wire.packet(hops, when + 2 * MS, ACK, sent, got)
+        turns = [(False, hello(server=False)), (True, hello(server=True)), (False, encrypted(200)), (True, answer)]
+        for step, (back, payload) in enumerate(turns, 3):
+            if payload and back:
+                wire.packet(hops, when + step * MS, PSH | ACK, got, sent, payload, back=True)
+                got += len(payload)
+            elif payload:
+                wire.packet(hops, when + step * MS, PSH | ACK, sent, got, payload)
+                sent += len(payload)
+        if close == "prober":
+            wire.packet(hops, when + 8 * MS, FIN | ACK, sent, got)
+        else:
+            wire.packet(hops, when + 8 * MS, (RST if close == "member-rst" else FIN) | ACK, got, sent, back=True)
+            wire.packet(hops, when + 9 * MS, FIN | ACK, sent, got + (close == "member"))
+    assert read(wire, tmp_path, None) == [result] * 4
+
+
+@pytest.mark.parametrize(("given", "known_ns"), [("timeout_s = 5", 5 * SECOND), ("", SECOND)])
+def test_a_timeout_that_is_given_holds_though_it_is_the_usual_one(tmp_path: Path, given: str, known_ns: int) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 4)
+    (health,) = judged(wire, tmp_path, known().replace("timeout_s = 0.9", given)).health
+    assert health.series.timeout_ns == known_ns

@@ -33,5 +33,8 @@ POLICIES: dict[str, Callable[[Probe | None], Policy]] = {
 }
 """A fresh policy by name, with the settings of a topology, else the documented ones."""
 
+IN_A_ROW = frozenset(POLICIES) - {"front-door"}
+"""Policies that count probes in a row, so a threshold shows in when the balancer acts."""
+
 FAILS_OPEN = {"azure-lb": False, "front-door": True, "aws-nlb": True, "gcp": True}
 """What is documented for a pool without any member that is up; of a generic balancer nothing is."""
