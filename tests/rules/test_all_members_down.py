@@ -52,8 +52,28 @@ def test_doubts_when_no_client_called(tmp_path: Path, policy: str, then: str | N
     wire = Wire()
     rounds(wire, FAIL, FAIL)
     analysis = judged(wire, tmp_path, known(policy))
-    # Front Door asks where it sends clients: a topology with another port for its probes is told so.
-    assert [problem for problem in analysis.problems if policy != "front-door" or "Front Door" not in problem] == []
+    # Front Door asks where it sends clients, and this topology says otherwise; of the other policies none is known.
+    elsewhere = (
+        "Pool shop is given probes on port 9999 and clients on port 9443, but Front Door probes the port that it sends "
+        "clients to, and this cannot be overridden."
+    )
+    assert analysis.problems == ([elsewhere] if policy == "front-door" else [])
+    assert sorted(one.rule for one in analysis.findings) == [RULE, "probe-failing", "probe-failing"]
     (found,) = (one for one in analysis.findings if one.rule == RULE)
     assert (found.facts.get("then"), found.verdict) == (then, Verdict.LIKELY)
     assert any("No client" in caveat for caveat in found.caveats)
+
+
+def test_each_pool_decides_by_its_own_probe(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200", "200", "503", "503", "200", "200"], ["200", "200", "503", "503", "200", "200"])
+    clients(wire, [0, 1] * 15)
+    patient = known("generic", "unhealthy_threshold = 4\nhealthy_threshold = 1\n")
+    head, pool, rest = patient.partition("[[pool]]")
+    # The second pool has the same members and probed port, and gives them up at once.
+    other = pool + rest.partition("[[point]]")[0].replace('"shop"', '"strict"').replace(
+        "threshold = 4", "threshold = 1"
+    )
+    analysis = judged(wire, tmp_path, head + pool + rest + other)
+    told = [str(one.subject["pool"]) for one in analysis.findings if one.rule == RULE]
+    assert told == ["strict"]
