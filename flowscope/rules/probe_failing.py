@@ -15,7 +15,8 @@ Evidence
 Look-alikes
     A RST after a good answer is how some probers close and is no failure. A firewall that rejects with a reset looks
     like a closed port (`refused` is `likely` unless it was seen at the member's own interface). An answer cut by the
-    end of the capture, lost by the capture itself (later segments acknowledge it), or hidden in TLS is not judged. A single failure that took nobody down is not reported.
+    end of the capture, lost by the capture itself (later segments acknowledge it), or hidden in TLS is not judged. A
+    single failure that took nobody down is not reported.
 
 Check next
     Ask the probed path from the member itself, with the prober's Host header: `curl -i http://127.0.0.1:PORT/PATH`.
