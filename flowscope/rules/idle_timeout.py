@@ -16,8 +16,10 @@ Evidence
 Look-alikes
     A RST that the far end sent crosses the translator and is seen on both sides. Loss without a pause before it is
     `path-loss`. A pool change during the pause also moves a connection to another member: when the old member got no
-    new connections afterwards, `rebalanced` is `likely` only. One single case may be loss (`likely`). A capture of one
-    side only shows no more than an unanswered request, and is not judged here.
+    new connections afterwards, `rebalanced` is `likely` only. One single case may be loss (`likely`). A link that is
+    too small swallows a large segment after a pause as it does before one: where nothing smaller was lost as well the
+    finding is `undecided`, and there is none where large segments to the same service vanish without a pause. A
+    capture of one side only shows no more than an unanswered request, and is not judged here.
 
 Check next
     The idle time-out of the balancer's rule against the longest pause of the application; its keep-alive settings.
@@ -44,11 +46,14 @@ import polars as pl
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
 from flowscope.rules.forgotten import forgotten
+from flowscope.rules.oversized import oversized
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
 
 _FRONTEND = ["frontend", "frontend_port"]
+_SENT = (3, 6, 8)
+"""Kinds of events: FIN, retransmission, data."""
 #: So many repeats of one segment, all lost while other traffic passes, are no accident.
 _ENOUGH_REPEATS = 2
 
@@ -62,11 +67,44 @@ def judge(window: Window) -> Iterator[Finding]:
         to=pl.coalesce("frontend", "backend"),
         to_port=pl.coalesce("frontend_port", "backend_port"),
     )
+    large = oversized(window)
     for (frontend, port), paths in lost.group_by("to", "to_port", maintain_order=True):
-        yield _finding(window, paths, int(str(frontend)), int(str(port)))
+        sized = _large_only(window, paths, large)
+        if sized.len() == paths["first_leg"].n_unique():
+            if _vanish_unpaused(window, paths, large):
+                continue
+            yield _finding(window, paths, int(str(frontend)), int(str(port)), sized=True)
+        else:
+            yield _finding(window, paths, int(str(frontend)), int(str(port)))
 
 
-def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> Finding:
+def _large_only(window: Window, paths: pl.DataFrame, large: pl.DataFrame) -> pl.Series:
+    """First legs of which nothing was lost after the pause but segments larger than all that had got through."""
+    silent = paths.filter(pl.col("how") == "silent").select(leg="first_leg", again_ns="again_ns").unique("leg")
+    if not large.height or not silent.height:
+        return silent["leg"].head(0)
+    passed = window.flows.group_by("leg").agg(largest=pl.col("fwd_max_acked_segment").max())
+    lost = (
+        window.events.filter(pl.col("half") == 0, pl.col("kind").is_in(_SENT))
+        .join(silent, "leg")
+        .filter(pl.col("at_ns") >= pl.col("again_ns"))
+        .group_by("leg")
+        .agg(smallest=pl.col("length").min())
+        .join(passed, "leg")
+    )
+    own = large.filter(pl.col("half") == 0)["leg"].implode()
+    return lost.filter(pl.col("smallest") > pl.col("largest"), pl.col("leg").is_in(own))["leg"]
+
+
+def _vanish_unpaused(window: Window, paths: pl.DataFrame, large: pl.DataFrame) -> bool:
+    """True when large segments to the same service vanish in connections that had not paused."""
+    others = large.filter(pl.col("half") == 0, ~pl.col("leg").is_in(paths["first_leg"].implode()))["leg"].unique()
+    ends = ["dst", "dst_port"]
+    called = window.legs.filter(pl.col("leg").is_in(paths["first_leg"].implode())).select(ends).unique()
+    return bool(window.legs.filter(pl.col("leg").is_in(others.implode())).join(called, ends, how="semi").height)
+
+
+def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int, *, sized: bool = False) -> Finding:
     counts = (
         paths.group_by("how").agg(pl.col("first_leg").n_unique().alias("n")).sort("n", "how", descending=[True, False])
     )
@@ -81,6 +119,11 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     if how == "rebalanced" and not bool(paths["pool_kept"].any()):
         verdict = Verdict.LIKELY
         caveats.append("The old member got no new connections afterwards: it may have left the pool in the pause.")
+    if sized:
+        verdict = Verdict.UNDECIDED
+        caveats.append(
+            "Only segments larger than all before were lost: a link that is too small for them does the same."
+        )
     proof = prove(window, paths, ("data", "retransmission", "rst", "fin"), lambda event: _note(window, event, paths))
     where, name = window.endpoint(frontend, port), window.called(frontend)
     after = f"{shortest:,.1f} s" if longest - shortest < 0.05 else f"{shortest:,.1f} to {longest:,.1f} s"

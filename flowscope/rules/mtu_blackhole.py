@@ -42,21 +42,17 @@ import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
+from flowscope.rules.oversized import LARGE_BYTES, oversized
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
-_RETRANSMISSION = 6
-#: Every link carries segments of this size (IPv4 hosts must take 576 bytes).
-_LARGE_BYTES = 537
-#: Repeats of one segment that are no echo of a duplicate capture lie at least so far apart.
-_APART_NS = 50_000_000
 _TOO_BIG = (3 * 256 + 4, 2 * 256)
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per service and direction."""
-    stuck = _stuck(window)
+    stuck = oversized(window)
     if not stuck.height:
         return
     owner = window.judgeable.select("path", "first_leg", leg="legs").explode("leg")
@@ -66,36 +62,6 @@ def judge(window: Window) -> Iterator[Finding]:
         found = _finding(window, rows, int(str(half)), int(str(called)), int(str(port)))
         if found is not None:
             yield found
-
-
-def _stuck(window: Window) -> pl.DataFrame:
-    """Large segments that were repeated and never acknowledged: ``flow``, ``leg``, ``half``, ``seq``, ``length``."""
-    repeated = (
-        window.events.filter(pl.col("kind") == _RETRANSMISSION, pl.col("length") >= _LARGE_BYTES)
-        .group_by("flow", "leg", "point", "half", "seq")
-        .agg(
-            pl.col("length").max(),
-            tries=(pl.col("at_ns") // _APART_NS).n_unique(),
-            last_ns=pl.col("at_ns").max(),
-        )
-        .filter(pl.col("tries") >= 3)
-    )
-    if not repeated.height:
-        return pl.DataFrame()
-    columns = ("last_ack", "resets", "zero_windows", "packets")
-    flows = window.flows.select("flow", *(f"{half}_{name}" for half in ("fwd", "rev") for name in columns))
-    peer = {name: pl.when(pl.col("half") == 0).then(f"rev_{name}").otherwise(f"fwd_{name}") for name in columns}
-    passed = (peer["last_ack"].cast(pl.Int64) - pl.col("seq").cast(pl.Int64)) % 2**32
-    return (
-        repeated.join(flows, "flow")
-        .filter(
-            peer["packets"] > 0,
-            peer["resets"] == 0,
-            peer["zero_windows"] == 0,
-            ((passed == 0) | (passed >= 2**31)).fill_null(value=False),
-        )
-        .select("flow", "leg", "point", "half", "seq", "length", "last_ns")
-    )
 
 
 def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: int) -> Finding | None:
@@ -164,7 +130,7 @@ def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: i
         remedy=(
             "Let ICMP type 3 code 4 (IPv6: type 2) pass every firewall on the way and on the sender.",
             "Or clamp the MSS at the narrow link (nftables: `tcp flags syn tcp option maxseg size set rt mtu`)"
-            + (f"; segments of {largest:,} bytes pass." if largest >= _LARGE_BYTES else "."),
+            + (f"; segments of {largest:,} bytes pass." if largest >= LARGE_BYTES else "."),
             "Or lower the MTU of the sender's interface, or raise that of the tunnel's underlay.",
         ),
         caveats=tuple(caveats),
@@ -209,6 +175,6 @@ def _note(window: Window, event: dict[str, Any], rows: pl.DataFrame) -> str | No
         return None
     if event["kind"] == "syn":
         return f"SYN at {at}" if event["half"] == 0 else None
-    if event["length"] < _LARGE_BYTES:
+    if event["length"] < LARGE_BYTES:
         return None
     return f"{event['length']} bytes{' again' * (event['kind'] == 'retransmission')}, at {at}"

@@ -15,7 +15,9 @@ RULE = "idle-timeout"
 SECOND = 1_000_000_000
 
 
-def paused(wire: Wire, how: str, port: int, at: int, isn: int, pause: int = 4 * SECOND) -> None:
+def paused(
+    wire: Wire, how: str, port: int, at: int, isn: int, pause: int = 4 * SECOND, question: bytes = b"again?"
+) -> None:
     """One exchange, a pause, and a second question that does not get through."""
     hops = call(0, port)
     wire.packet(hops, at, SYN, isn)
@@ -26,28 +28,28 @@ def paused(wire: Wire, how: str, port: int, at: int, isn: int, pause: int = 4 * 
     wire.packet(hops, at + 5 * MS, ACK, isn + 9, 9007)
     late = at + pause
     if how == "through":
-        wire.packet(hops, late, PSH | ACK, isn + 9, 9007, b"again?")
+        wire.packet(hops, late, PSH | ACK, isn + 9, 9007, question)
         wire.packet(hops, late + MS, RST, 9007, back=True)
         return
     if how == "rebalanced":
         other = [hops[0], *(Hop(point, (CLIENTS[0], port), MEMBERS[1], 60, 160_000, 64) for point in ("back", "b"))]
-        wire.packet(other, late, PSH | ACK, isn + 9, 9007, b"again?")
+        wire.packet(other, late, PSH | ACK, isn + 9, 9007, question)
         wire.packet(other, late + MS, RST, 9007, back=True)
         return
-    wire.packet(hops[:1], late, PSH | ACK, isn + 9, 9007, b"again?")
+    wire.packet(hops[:1], late, PSH | ACK, isn + 9, 9007, question)
     if how == "reset":
         wire.packet(hops[:1], late + MS, RST, 9007, back=True)
     elif how == "lost by the capture":
         wire.packet(hops[:1], late + MS, PSH | ACK, 9007, isn + 15, b"sure", back=True)
     else:
         for retry in range(3):
-            wire.packet(hops[:1], late + (200 << retry) * MS, PSH | ACK, isn + 9, 9007, b"again?")
+            wire.packet(hops[:1], late + (200 << retry) * MS, PSH | ACK, isn + 9, 9007, question)
 
 
-def scene(how: str, connections: int = 3, pause: int = 4 * SECOND) -> Wire:
+def scene(how: str, connections: int = 3, pause: int = 4 * SECOND, question: bytes = b"again?") -> Wire:
     wire = Wire()
     for at in range(connections):
-        paused(wire, how, 40000 + at, T0 + at * 50 * MS, 50_000 * at + 7, pause)
+        paused(wire, how, 40000 + at, T0 + at * 50 * MS, 50_000 * at + 7, pause, question)
     for at in range(10):
         accept(wire, call(at % 2, 41000 + at), T0 + at * SECOND, isn=90_000 * at + 3, answer=20_000 * at + 1)
     return wire
@@ -84,3 +86,22 @@ def test_doubts_a_single_connection(tmp_path: Path) -> None:
     (found,) = findings(scene("silent", 1), tmp_path, RULE)
     assert found.verdict is Verdict.LIKELY
     assert found.next_capture is not None and "tcpdump" in found.next_capture
+
+
+def test_doubts_where_only_large_segments_are_lost(tmp_path: Path) -> None:
+    (found,) = findings(scene("silent", question=bytes(1400)), tmp_path, RULE)
+    assert found.verdict is Verdict.UNDECIDED
+    assert "too small" in found.caveats[-1]
+
+
+def test_a_small_segment_among_the_lost_tells_it_from_a_small_link(tmp_path: Path) -> None:
+    wire = scene("silent", question=bytes(1400))
+    paused(wire, "silent", 40100, T0, 70_007)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 4)
+
+
+def test_spares_a_pause_where_large_segments_vanish_without_one(tmp_path: Path) -> None:
+    wire = scene("silent", 1, question=bytes(1400))
+    paused(wire, "silent", 40100, T0, 70_007, 300 * MS, bytes(1400))
+    assert findings(wire, tmp_path, RULE) == []
