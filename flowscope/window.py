@@ -17,6 +17,7 @@ from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.probes.asked import Key, Series
 from flowscope.probes.pools import PoolHealth, pool_health
+from flowscope.probes.presumed import presumed_members
 from flowscope.probes.read import read_probes
 from flowscope.probes.recognise import Known, Ranges, recognised
 from flowscope.probes.replay import Health, replay
@@ -121,6 +122,11 @@ class Window:
             return frozenset((number[one.address], one.port) for one in listed if one.address in number)
         moved = self.paths.filter(pl.col("frontend").is_not_null(), pl.col("backend").is_not_null())
         return frozenset(moved.select("backend", "backend_port").unique().iter_rows())
+
+    @cached_property
+    def presumed_members(self) -> dict[tuple[int, int], bool]:
+        """Endpoints taken for members as they are probed, see :func:`flowscope.probes.presumed.presumed_members`."""
+        return presumed_members(self)
 
     @cached_property
     def member_addresses(self) -> frozenset[int]:

@@ -134,7 +134,7 @@ def _is_header(words: list[str]) -> bool:
 def _is_documented(words: list[str]) -> bool:
     return (
         len(words) in _WIDTHS
-        and words[0].isdigit()
+        and words[0].isdecimal()
         and words[12] in ("ACCEPT", "REJECT", "-")
         and words[13] in ("OK", "NODATA", "SKIPDATA")
     )

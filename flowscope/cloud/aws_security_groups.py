@@ -70,7 +70,7 @@ def protocol_number(value: object, file: str, group: str) -> int | None:
     text = str(value).lower()
     if text in _PROTOCOLS:
         return _PROTOCOLS[text]
-    if text.isdigit() and int(text) < 256:
+    if text.isdecimal() and int(text) < 256:
         return int(text)
     raise GivenFileError(file, f"{group}: protocol {value!r} is none that AWS prints; {_FULL}")
 

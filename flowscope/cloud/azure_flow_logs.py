@@ -77,7 +77,7 @@ def _row(text: str, rule: str, group: str) -> tuple[object, ...]:
     start = time * (SECOND // 1000) if exact else time * SECOND
     # The time is cut to its unit, so the record may be of any moment in it.
     end = start + (SECOND // 1000 if exact else SECOND) - 1
-    vnet = part[5].isdigit()
+    vnet = part[5].isdecimal()
     if vnet:
         protocol, denied, state, counters = int(part[5]), part[7] == "D", part[7], part[9:13]
         if part[7] not in ("B", "C", "E", "D"):

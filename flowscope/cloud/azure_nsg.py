@@ -201,7 +201,7 @@ def _protocol(value: object, file: str, group: str, name: str) -> int | None:
     text = str("*" if value is None else value).lower()
     if text in _PROTOCOLS:
         return _PROTOCOLS[text]
-    if text.isdigit() and int(text) < 256:
+    if text.isdecimal() and int(text) < 256:
         return int(text)
     raise GivenFileError(file, f"{group}: rule {name!r} has protocol {value!r}, none that is known")
 

@@ -79,11 +79,11 @@ def address_of(value: object) -> str | None:
 
 def port_of(value: object) -> int | None:
     """A value as port number; None when it is none."""
-    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value
     return number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 65536 else None
 
 
 def seconds_of(value: object, default: float) -> float:
     """A value as seconds above zero, else a default."""
-    number = float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+    number = float(value) if isinstance(value, str) and value.replace(".", "", 1).isdecimal() else value
     return float(number) if isinstance(number, int | float) and not isinstance(number, bool) and number > 0 else default

@@ -73,4 +73,4 @@ def canonical(text: str) -> str:
 
 def number(text: str) -> int | None:
     """A count; empty (a flow's first record), ``-`` and ``None`` are none."""
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() and len(text) < 20 else None

@@ -147,9 +147,14 @@ def _probe(back: _Section) -> Probe | None:
         interval_s=interval,
         timeout_s=back.check_s or interval,
         policy="generic",
-        unhealthy_threshold=int(_value(options, "fall") or 3),
-        healthy_threshold=int(_value(options, "rise") or 2),
+        unhealthy_threshold=_count(_value(options, "fall")) or 3,
+        healthy_threshold=_count(_value(options, "rise")) or 2,
     )
+
+
+def _count(text: str | None) -> int | None:
+    """A number of probes; None where the text is none, and HAProxy would not have started."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _proxy_protocol(words: list[str], shared: list[str]) -> str:

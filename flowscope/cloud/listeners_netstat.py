@@ -46,7 +46,7 @@ def _row(line: str, width: int) -> Socket | None:
     if at is None:
         return None
     rest = words[at + 1 :]
-    while rest and rest[0].isdigit():
+    while rest and rest[0].isdecimal():
         rest = rest[1:]
     if len(rest) < 2:
         return None

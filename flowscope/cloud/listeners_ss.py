@@ -37,7 +37,7 @@ def _states(line: str) -> bool:
     """True for a row whose state stands where only ss puts it: in front of the queues."""
     words = line.split()
     words = words[1:] if words and words[0] in _NETIDS else words
-    return len(words) > 4 and words[0] in _STATES and words[1].isdigit() and words[2].isdigit()
+    return len(words) > 4 and words[0] in _STATES and words[1].isdecimal() and words[2].isdecimal()
 
 
 def _is_header(line: str) -> bool:
@@ -46,14 +46,14 @@ def _is_header(line: str) -> bool:
 
 def _row(line: str, protocol: str) -> Socket | None:
     words = line.split()
-    if line[:1].isspace() and (not words or not words[0].isdigit()):
+    if line[:1].isspace() and (not words or not words[0].isdecimal()):
         return None
     if words and words[0] in _NETIDS:
         protocol, words = words[0], words[1:]
         if protocol not in ("tcp", "udp"):
             return None
     state = words.pop(0) if words and words[0] in _STATES else None
-    if len(words) < 4 or not (words[0].isdigit() and words[1].isdigit()):
+    if len(words) < 4 or not (words[0].isdecimal() and words[1].isdecimal()):
         return None
     if state == "UNCONN" and protocol == "tcp":
         # Without a Netid, sockets that are not connected are those of UDP.

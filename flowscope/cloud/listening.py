@@ -120,7 +120,7 @@ def socket_of(protocol: str, local: str, peer: str | None, *, cut: bool = False,
         mapped = parsed.ipv4_mapped if parsed.version == 6 else None
         family = 4 if mapped else parsed.version
         address = None if parsed.is_unspecified else str(mapped or parsed)
-    number = None if cut else int(port) if port.isdigit() else _NAMES.get(port.lower())
+    number = None if cut else int(port) if port.isdecimal() and len(port) < 6 else _NAMES.get(port.lower())
     return Socket(kind[:3], address, family, number, _is_any(peer), **more)  # type: ignore[arg-type]
 
 

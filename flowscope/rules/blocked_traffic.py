@@ -17,7 +17,9 @@ Look-alikes
     A full accept queue drops SYNs in the same way (`in-member` is then `likely` only, and `undecided` when other
     connections to the same port were accepted meanwhile). A capture that leaves packets out, by a filter or by loss,
     looks like a drop before that point. A host that is down answers nothing at all. The end of the capture is no
-    silence: a SYN younger than 3 seconds is not judged.
+    silence: a SYN younger than 3 seconds is not judged. Where no frontend was captured the members are those that a
+    documented prober asks, with the port that they serve (`likely` at most); a port that none of them serves, but on
+    which clients insist, may be none of the balancer's (`undecided`).
 
 Check next
     Capture at the member and at the last hop before it at the same time; list the security rules and the guest
@@ -45,7 +47,7 @@ from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.security_answers import Told, explained, tell
-from flowscope.rules.silence import describe
+from flowscope.rules.silence import describe, endpoints
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -72,7 +74,7 @@ def judge(window: Window) -> Iterator[Finding]:
 def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
     """Clients all of whose connections to every member fail, while other clients get answers."""
     members = silent.select(_MEMBER).unique()
-    to_members = window.judgeable.join(window.members_frame, _MEMBER, how="semi")
+    to_members = window.judgeable.join(endpoints(window), _MEMBER, how="semi")
     # A refusal is an answer too: nothing was dropped on the way.
     answered = to_members.filter(pl.col("outcome").is_in([*_SERVED, "refused"]))
     found = []
@@ -100,6 +102,8 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     accepted = _accepted(window, paths, member)
     told = tell(window, paths)
     verdict, caveats = _verdict(window, paths, where, how, backend, port, accepted)
+    if (doubt := _presumed(window, paths)) is not None:
+        verdict, caveats = max(verdict, doubt[0], key=lambda one: one.rank), [*caveats, doubt[1]]
     if _let_in(told) and verdict is not Verdict.UNDECIDED and where != "in-member":
         verdict = Verdict.UNDECIDED
         caveats.append("The flow log says that these connections were let in: the capture missed them, or the guest.")
@@ -149,6 +153,19 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         caveats=tuple(caveats),
         next_capture=_next(window, where, backend, port) if verdict is not Verdict.CONFIRMED else None,
         references=("Azure Load Balancer troubleshooting, 2020-01-28: cause 2", "RFC 1122, section 3.2.2.1"),
+    )
+
+
+def _presumed(window: Window, paths: pl.DataFrame) -> tuple[Verdict, str] | None:
+    """What may be said at most where no frontend was captured, and why."""
+    presumed = [window.presumed_members.get(end) for end in paths.select(_MEMBER).unique().iter_rows()]
+    if None in presumed:
+        return None
+    if all(presumed):
+        return Verdict.LIKELY, "No frontend was captured: that this port is the balancer's is taken from its probes."
+    return Verdict.UNDECIDED, (
+        "No frontend was captured and no member serves this port: a port that the balancer sends nobody to looks the "
+        "same. A topology (`--topology`) decides it."
     )
 
 

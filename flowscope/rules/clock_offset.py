@@ -26,7 +26,7 @@ Example
     $ flowscope analyze . --topology topology.toml --select clock-offset
     F1  INFO  The clock at vm1 is 2.544 s ahead  [clock-offset, confirmed]
         Handshakes seen at vm1 and at other points show its clock 2.544 s ahead of theirs, with an error of at
-        most 0.071 ms.
+        most 0.010 ms.
 
 References
     RFC 5905 (NTP), section 8: offset and delay from four times.

@@ -25,7 +25,7 @@ def describe(window: Window) -> pl.DataFrame:
     """
     candidates = window.judgeable.filter(
         pl.col("outcome").is_in(["unanswered", "rejected", "half-open"]), pl.col("backend").is_not_null()
-    ).join(window.members_frame, ["backend", "backend_port"], how="semi")
+    ).join(endpoints(window), ["backend", "backend_port"], how="semi")
     rows = []
     for row in candidates.iter_rows(named=True):
         flows = window.flows_of_legs(row["legs"])
@@ -33,6 +33,13 @@ def describe(window: Window) -> pl.DataFrame:
         if told is not None:
             rows.append({**row, **dict(zip(SCHEMA, told, strict=True))})
     return pl.DataFrame(rows, schema={**window.judgeable.schema, **SCHEMA})
+
+
+def endpoints(window: Window) -> pl.DataFrame:
+    """Members, and what is taken for one: columns ``backend`` and ``backend_port``."""
+    return pl.DataFrame(
+        sorted({*window.members, *window.presumed_members}), schema=window.members_frame.schema, orient="row"
+    )
 
 
 def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int] | None:

@@ -163,6 +163,16 @@ def test_haproxy() -> None:
     assert "chooses among shop, api; the first is taken" in told
 
 
+@pytest.mark.parametrize("fall", ["fall", "fall two", "fall -1", "fall \u00b2", "fall 99999999999"])
+def test_a_threshold_that_is_no_number_is_haproxys_own(tmp_path: Path, fall: str) -> None:
+    text = (SAMPLES / "haproxy.cfg").read_text()
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(text.replace("fall 2", fall))
+    assert path.read_text() != text
+    thresholds = {pool.probe.unhealthy_threshold for pool in read_definitions([str(path)]).topology.pools if pool.probe}
+    assert thresholds == {3}
+
+
 def test_a_split_configuration_is_read_in_the_order_of_its_files(tmp_path: Path) -> None:
     text = (SAMPLES / "haproxy.cfg").read_text()
     cut = text.index("frontend web")

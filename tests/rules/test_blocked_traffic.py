@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import CLIENTS, call, findings, probe
+from tests.rules.scene import CLIENTS, MEMBERS, call, findings, probe
 from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -168,3 +168,40 @@ def test_doubts_a_capture_that_may_leave_the_port_out(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE)
     assert (found.facts["where"], found.verdict) == ("before-member", Verdict.LIKELY)
     assert any("capture filter" in caveat for caveat in found.caveats)
+
+
+def members_alone(served: int | None, points: str) -> Wire:
+    """Probes of both members, clients that one of them serves, or none, and three that insist on the second."""
+    wire = Wire()
+    for at in range(12):
+        for member in (0, 1):
+            hops = probe(member, 50000 + 2 * at + member)
+            accept(wire, hops, T0 + at * SECOND, isn=1_000_000 * at + member, answer=5)
+        if served is not None:
+            accept(wire, call(served, 45000 + at, points=points), T0 + at * SECOND + 3 * MS, isn=2_000_000 * at + 77)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at, points=points), T0 + at * MS, isn=1000 * at + 9)
+    return wire
+
+
+def test_a_port_that_probed_members_serve_is_the_balancers(tmp_path: Path) -> None:
+    (found,) = findings(members_alone(0, "back host"), tmp_path, RULE, None)
+    assert (found.verdict, found.count) == (Verdict.LIKELY, 3)
+    assert dict(found.subject) == {"member": "10.1.0.5:9443"}
+    assert any("No frontend was captured" in caveat for caveat in found.caveats)
+
+
+def test_a_port_that_no_probed_member_serves_may_be_anybodys(tmp_path: Path) -> None:
+    (found,) = findings(members_alone(None, "back host"), tmp_path, RULE, None)
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("--topology" in caveat for caveat in found.caveats)
+
+
+def test_spares_a_member_that_a_scanner_asks_once_for_every_port(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(12):
+        accept(wire, probe(0, 50000 + at), T0 + at * SECOND, isn=1_000_000 * at, answer=5)
+        to = (MEMBERS[0][0], 20 + at)
+        scan = [Hop(point, (CLIENTS[1], 61000), to, 52, delay) for point, delay in (("back", 160_000), ("a", 200_000))]
+        wire.packet(scan, T0 + at * 100 * MS, SYN, 77_000 + at)
+    assert findings(wire, tmp_path, RULE, None) == []
