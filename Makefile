@@ -7,6 +7,8 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 # More options for pytest: make test PYTEST_FLAGS='-k topology'
 PYTEST_FLAGS ?=
+# Tests run side by side in so many processes; those that watch the clock share one.
+WORKERS ?= 2
 
 BIN := .venv/bin
 RUST_SOURCES := $(shell find rust -name target -prune -o -type f -print 2>/dev/null)
@@ -42,7 +44,7 @@ demo: build ## build everything, then analyse a load balancer whose members call
 
 test: build .venv/dev.stamp ## build and run every test this machine can run
 	$(CARGO) test --quiet --manifest-path rust/Cargo.toml -p flowscope-core $(CARGO_FLAGS)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_FLAGS)
 
 lint: .venv/dev.stamp ## style and types: ruff, mypy --strict, rustfmt, clippy
 	$(BIN)/ruff check .

@@ -64,3 +64,17 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip("no captures/ folder")
     return folder
+
+
+#: What watches the clock while it captures or calls: one such test at a time.
+_ALONE = ("tests/live/", "tests/cli/test_live.py", "tests/lab/", "tests/nat/test_datagrams_live.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers (``-n 2 --dist loadgroup``) a file stays in one, and so do all that watch the clock."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        file = item.path.relative_to(ROOT).as_posix()
+        played = file.startswith(_ALONE) and not file.startswith(("tests/lab/test_worse", "tests/lab/test_degraded"))
+        item.add_marker(pytest.mark.xdist_group("live" if played else file))
