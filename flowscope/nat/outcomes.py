@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FAILED = ("refused", "rejected", "half-open", "unanswered")
 """Outcomes of connections that never came up."""
+SERVED = ("established", "reset", "idle-closed")
+"""Outcomes of connections that came up."""
 
 
 def failed(findings: Iterable[Finding]) -> pl.Expr:

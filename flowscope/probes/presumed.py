@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.nat.outcomes import SERVED
+
 if TYPE_CHECKING:
     from flowscope.window import Window
 
-_SERVED = ("established", "reset", "idle-closed")
 #: Clients that insist: so many connections to one port, each with so many SYNs.
 _CONNECTIONS, _TRIES = 3, 3
 
@@ -30,7 +31,7 @@ def presumed_members(window: Window) -> dict[tuple[int, int], bool]:
     found: dict[tuple[int, int], bool] = {}
     for row in pools.iter_rows(named=True):
         called = window.judgeable.filter(pl.col("backend").is_in(row["backend"]), pl.col("frontend").is_null())
-        served = called.filter(pl.col("outcome").is_in(_SERVED))["backend_port"].unique()
+        served = called.filter(pl.col("outcome").is_in(SERVED))["backend_port"].unique()
         found |= {(host, port): True for host in row["backend"] for port in served}
         for end in _insisted(window, called.filter(~pl.col("backend_port").is_in(served.implode()))):
             found.setdefault(end, False)

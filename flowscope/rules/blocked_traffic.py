@@ -44,6 +44,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
+from flowscope.nat.outcomes import SERVED
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.security_answers import Told, explained, tell
@@ -55,7 +56,6 @@ SEVERITY = Severity.ERROR
 #: So many copies of SYNs must have gone unanswered before silence is more than loss.
 _ENOUGH_SYNS = 3
 _MEMBER = ["backend", "backend_port"]
-_SERVED = ["established", "reset", "idle-closed"]
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -76,7 +76,7 @@ def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
     members = silent.select(_MEMBER).unique()
     to_members = window.judgeable.join(endpoints(window), _MEMBER, how="semi")
     # A refusal is an answer too: nothing was dropped on the way.
-    answered = to_members.filter(pl.col("outcome").is_in([*_SERVED, "refused"]))
+    answered = to_members.filter(pl.col("outcome").is_in([*SERVED, "refused"]))
     found = []
     for (client,), paths in silent.group_by("client", maintain_order=True):
         hit = paths.select(_MEMBER).unique()
@@ -244,7 +244,7 @@ def _sees_port(window: Window, backend: int, port: int) -> bool:
 
 def _accepted(window: Window, paths: pl.DataFrame, member: tuple[int, int] | None) -> int:
     """Connections of the same clients to the same members that were accepted."""
-    same = window.judgeable.filter(pl.col("outcome").is_in(_SERVED))
+    same = window.judgeable.filter(pl.col("outcome").is_in(SERVED))
     key = ["client", *_MEMBER] if member else ["client"]
     return same.join(paths.select(key).unique(), key, how="semi").height
 
@@ -253,7 +253,7 @@ def _only_some(window: Window, paths: pl.DataFrame, member: tuple[int, int]) -> 
     """The clients that were blocked, when the member answered others; empty when it answered nobody."""
     to_it = window.judgeable.filter(pl.col("backend") == member[0], pl.col("backend_port") == member[1])
     blocked = paths["client"].unique().sort()
-    others = to_it.filter(pl.col("outcome").is_in([*_SERVED, "refused"]), ~pl.col("client").is_in(blocked.implode()))
+    others = to_it.filter(pl.col("outcome").is_in([*SERVED, "refused"]), ~pl.col("client").is_in(blocked.implode()))
     return blocked.to_list() if others.height else []
 
 

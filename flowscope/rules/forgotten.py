@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
 #: Shorter pauses are the gaps between a segment and its repeats, or the rhythm of a transfer.
 _PAUSE_NS = 1_000_000_000
 #: No transfer gets farther without an answer than a scaled window.
 _WINDOW_BYTES = 1 << 24
-_DATA, _FIN, _RETRANSMISSION = 8, 3, 6
+#: Kinds of events in which a side sends something new or again.
+SENT = [EVENT_KINDS.index(kind) for kind in ("data", "fin", "retransmission")]
 
 ADDED = {
     "how": pl.String,
@@ -122,7 +124,7 @@ def _stuck(window: Window, paths: pl.DataFrame) -> pl.DataFrame:
         window.events.filter(
             pl.col("leg").is_in(flows["leg"].unique().implode()),
             pl.col("half") == 0,
-            pl.col("kind").is_in([_DATA, _FIN, _RETRANSMISSION]),
+            pl.col("kind").is_in(SENT),
         )
         .select("leg", "at_ns", "seq")
         .join(both.select("first_leg", "far_next"), left_on="leg", right_on="first_leg")

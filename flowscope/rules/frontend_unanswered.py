@@ -40,6 +40,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
+from flowscope.nat.outcomes import SERVED
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.silence import DEADLINE_NS
 from flowscope.window import Window
@@ -91,7 +92,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     copies = int(syns.group_by("leg").agg(pl.col("fwd_syns").max())["fwd_syns"].sum())
     first, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
     to_it = window.judgeable.filter(pl.col("frontend") == frontend, pl.col("frontend_port") == port)
-    served = to_it.filter(pl.col("outcome").is_in(["established", "reset", "idle-closed"]))
+    served = to_it.filter(pl.col("outcome").is_in(SERVED))
     meanwhile = served.filter(pl.col("first_ns").is_between(first, last)).height
     behind = _behind(window, to_it, first, last)
     where = window.endpoint(frontend, port)

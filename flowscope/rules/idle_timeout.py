@@ -45,15 +45,12 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
-from flowscope.rules.forgotten import forgotten
+from flowscope.rules.forgotten import SENT, forgotten
 from flowscope.rules.oversized import oversized
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
 
-_FRONTEND = ["frontend", "frontend_port"]
-_SENT = (3, 6, 8)
-"""Kinds of events: FIN, retransmission, data."""
 #: So many repeats of one segment, all lost while other traffic passes, are no accident.
 _ENOUGH_REPEATS = 2
 
@@ -85,7 +82,7 @@ def _large_only(window: Window, paths: pl.DataFrame, large: pl.DataFrame) -> pl.
         return silent["leg"].head(0)
     passed = window.flows.group_by("leg").agg(largest=pl.col("fwd_max_acked_segment").max())
     lost = (
-        window.events.filter(pl.col("half") == 0, pl.col("kind").is_in(_SENT))
+        window.events.filter(pl.col("half") == 0, pl.col("kind").is_in(SENT))
         .join(silent, "leg")
         .filter(pl.col("at_ns") >= pl.col("again_ns"))
         .group_by("leg")

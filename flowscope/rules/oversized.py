@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
 #: Every link carries segments of less than this (IPv4 hosts must take 576 bytes: RFC 791, section 3.1).
 LARGE_BYTES = 537
-_RETRANSMISSION = 6
+_RETRANSMISSION = EVENT_KINDS.index("retransmission")
 #: Repeats of one segment that are no echo of a duplicate capture lie at least so far apart.
 _APART_NS = 50_000_000
 

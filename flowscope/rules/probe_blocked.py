@@ -19,8 +19,8 @@ Look-alikes
     A full accept queue on the probed port drops SYNs in the same way (`in-member` is `likely` only). A capture that
     leaves the probes out, by a filter or by loss, looks like a drop before that point. A host that is down answers
     nothing (`unknown` is `likely` at most, and only when others answer the same prober). A capture of one direction
-    shows no answer to anything. The end of a capture is no missing probe. A capture at
-    the member that is silent all the while may not have been running (`likely`, and only next to its frames).
+    shows no answer to anything. The end of a capture is no missing probe. A capture at the member that is silent all
+    the while may not have been running (`likely`, and only next to its frames).
 
 Check next
     Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.

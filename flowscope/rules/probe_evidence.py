@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Severity, Verdict
+from flowscope.nat.outcomes import SERVED
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text
 from flowscope.rules.evidence import Proof, prove
@@ -100,7 +101,7 @@ def served_meanwhile(window: Window, member: int, failed: pl.DataFrame) -> int:
     """Clients' connections to the member that worked between its first and its last failed probe."""
     fine = window.judgeable.filter(
         pl.col("backend") == member,
-        pl.col("outcome").is_in(["established", "reset", "idle-closed"]),
+        pl.col("outcome").is_in(SERVED),
         pl.col("first_ns").is_between(failed["sent_ns"].min(), failed["decided_ns"].max()),
     )
     return fine.height

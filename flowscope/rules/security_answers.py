@@ -13,10 +13,11 @@ import polars as pl
 
 from flowscope.cloud.evaluate import Answer, Packet, answering, evaluate, evaluate_answer
 from flowscope.cloud.flow_log_join import join_flow_log
+from flowscope.nat.outcomes import SERVED
 from flowscope.window import Window
 
 #: Outcomes of connections that were let in.
-SERVED = ("established", "reset", "idle-closed", "refused")
+ANSWERED = (*SERVED, "refused")
 
 
 REACHED = (
@@ -114,7 +115,7 @@ def served_against(window: Window, told: Iterable[Told], since_ns: int) -> int:
     listed = list(told)
     hosts = {(one.packet.dst, one.packet.dst_port) for one in listed}
     served = window.judgeable.filter(
-        pl.col("outcome").is_in(SERVED), pl.col("backend").is_not_null(), pl.col("first_ns") > since_ns
+        pl.col("outcome").is_in(ANSWERED), pl.col("backend").is_not_null(), pl.col("first_ns") > since_ns
     ).join(window.members_frame, ["backend", "backend_port"], how="semi")
     again = tell(window, served.with_columns(where=pl.lit("unknown")))
     return sum(

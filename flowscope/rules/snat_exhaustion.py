@@ -48,6 +48,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.nat.outcomes import SERVED
 from flowscope.rules.evidence import prove
 from flowscope.rules.snat_words import (
     both_sides_line,
@@ -73,7 +74,6 @@ _ENOUGH = 3
 #: From this share on the last ports may be in use and not captured, or not found: Linux tries a limited number.
 _NEARLY = 0.9
 _SECOND_NS = 1_000_000_000
-_WORKED = ("established", "reset", "idle-closed")
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def _many(stuck: pl.DataFrame) -> bool:
 def _worked_before(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
     """Connections to the same destination that worked before the first that failed."""
     return window.port_use.users.filter(
-        pl.col("pool") == pool["pool"], pl.col("outcome").is_in(_WORKED), pl.col("from_ns") < stuck["first_ns"].min()
+        pl.col("pool") == pool["pool"], pl.col("outcome").is_in(SERVED), pl.col("from_ns") < stuck["first_ns"].min()
     ).height
 
 
@@ -129,7 +129,7 @@ def _worked_elsewhere(window: Window, pool: dict[str, Any], stuck: pl.DataFrame)
         pl.col("snat") == pool["snat"],
         pl.col("destination").ne_missing(pool["destination"])
         | pl.col("destination_port").ne_missing(pool["destination_port"]),
-        pl.col("outcome").is_in(_WORKED),
+        pl.col("outcome").is_in(SERVED),
         pl.col("from_ns") >= stuck["first_ns"].min(),
         pl.col("from_ns") <= int(stuck["last_ns"].max()) + _SECOND_NS,  # type: ignore[arg-type]
     ).height

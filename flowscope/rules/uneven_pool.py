@@ -41,6 +41,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
+from flowscope.nat.outcomes import SERVED
 from flowscope.rules.evidence import prove
 from flowscope.window import Window
 
@@ -58,7 +59,7 @@ def judge(window: Window) -> Iterator[Finding]:
     opened = window.judgeable.filter(
         pl.col("frontend").is_not_null(),
         pl.col("backend").is_not_null(),
-        pl.col("outcome").is_in(["established", "reset", "idle-closed", "half-open", "refused", "unanswered"]),
+        pl.col("outcome").is_in([*SERVED, "half-open", "refused", "unanswered"]),
         ~pl.col("method").str.starts_with("proxy"),
     ).unique("first_leg", keep="first", maintain_order=True)
     for (frontend, port), paths in opened.group_by("frontend", "frontend_port", maintain_order=True):

@@ -81,7 +81,7 @@ def play_all(wanted: Iterable[tuple[int, str]], out: Path, jobs: int) -> Iterato
     sweep()
     known = load()
     ordered = sorted(wanted, key=lambda pair: (known[pair[1]].order, pair))
-    with ProcessPoolExecutor(jobs, initializer=_obey, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(jobs, initializer=obey, initargs=(os.getpid(),)) as pool:
         try:
             for future in as_completed([pool.submit(play, name, seed, out / str(seed)) for seed, name in ordered]):
                 yield future.result()
@@ -89,7 +89,7 @@ def play_all(wanted: Iterable[tuple[int, str]], out: Path, jobs: int) -> Iterato
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _obey(parent: int) -> None:
+def obey(parent: int) -> None:
     """A worker that is told to end, or whose parent was killed, first takes down the world it plays in."""
 
     def end(*_: object) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from flowscope.nat.join_reasons import TRACKED
 from tests.lab.compare import same
-from tests.lab.run import _obey as obey
+from tests.lab.run import obey
 from tests.lab.scenarios.index import load
 from tests.lab.world import missing, sweep
 from tests.live.playing import PLACES, Played, Watcher, play

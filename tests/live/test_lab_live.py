@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.run import _obey as obey
+from tests.lab.run import obey
 from tests.lab.world import missing
 from tests.live.lab_faults import Outcome, watch
 

@@ -116,6 +116,7 @@ fn is_challenge(flow: &Flow, packet: &Packet) -> bool {
         && packet.ack != syn.isn.wrapping_add(1)
 }
 
+/// Keeps one packet of the flow as an event.
 pub fn note(
     flow: &mut Flow,
     kind: Kind,
