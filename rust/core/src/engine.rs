@@ -7,9 +7,9 @@ use crate::decode::packet::{Outcome, Packet};
 use crate::flow::events::FrameRef;
 use crate::flow::tracker::{Addresses, Options, Tracker};
 use crate::issue::{Issue, Issues};
-use crate::table::flows::Look;
+use crate::table::flows::{FlowTable, Look};
 use crate::table::points::{Point, Truncated};
-use crate::table::{Tables, addresses, events, flows, issues, messages, points};
+use crate::table::{Tables, addresses, events, issues, messages, points};
 
 /// Frames of the last moment may have waited in a buffer of the kernel when capturing was ended.
 const UNDELIVERED_NS: i64 = 1_000_000_000;
@@ -193,7 +193,7 @@ impl Engine {
     fn tables(&mut self, open: bool) -> Tables {
         let tracker = &mut self.sink.tracker;
         let ends = tracker.changed_ends();
-        let mut flows = flows::columns(ends, Look { open, community_id: self.sink.settings.community_id });
+        let mut flows = FlowTable::new(ends, Look { open, community_id: self.sink.settings.community_id });
         if open {
             tracker.write_changed(|run| flows.fill(run));
         } else {

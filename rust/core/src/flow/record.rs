@@ -119,6 +119,12 @@ impl Flow {
         if half == 0 { &self.near } else { self.far.as_deref().unwrap_or(&SILENT) }
     }
 
+    /// One half, unless nothing was seen or told of it.
+    #[inline]
+    pub fn known_half(&self, half: usize) -> Option<&Half> {
+        if half == 0 { Some(&self.near) } else { self.far.as_deref() }
+    }
+
     #[inline]
     pub fn half_mut(&mut self, half: usize) -> &mut Half {
         if half == 0 { &mut self.near } else { self.far.get_or_insert_default() }

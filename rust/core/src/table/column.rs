@@ -50,7 +50,16 @@ impl Bits {
         }
     }
 
-    fn finish(self, total: usize, zeros: &Buffer) -> BooleanBuffer {
+    /// Sets the bit of one row of `total`.
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, total: usize) {
+        if self.0.is_empty() {
+            self.0 = vec![0; total.div_ceil(64)];
+        }
+        self.0[row / 64] |= 1 << (row % 64);
+    }
+
+    pub(super) fn finish(self, total: usize, zeros: &Buffer) -> BooleanBuffer {
         let bits = if self.0.is_empty() { zeros.clone() } else { self.0.into() };
         BooleanBuffer::new(bits, 0, total)
     }
@@ -61,7 +70,12 @@ pub(super) fn nulls(valid: Bits, total: usize, zeros: &Buffer) -> Option<NullBuf
     Some(NullBuffer::new(valid.finish(total, zeros))).filter(|nulls| nulls.null_count() > 0)
 }
 
-fn numbers<T: ArrowPrimitiveType>(values: Vec<T::Native>, total: usize, zeros: &Buffer) -> ScalarBuffer<T::Native> {
+/// The values of a column; all of them zero when there are none.
+pub(super) fn numbers<T: ArrowPrimitiveType>(
+    values: Vec<T::Native>,
+    total: usize,
+    zeros: &Buffer,
+) -> ScalarBuffer<T::Native> {
     if values.is_empty() { ScalarBuffer::new(zeros.clone(), 0, total) } else { values.into() }
 }
 
@@ -225,19 +239,23 @@ impl<'a, R: 'a> Columns<'a, R> {
         }
     }
 
-    /// The table, once all rows were read.
-    pub fn finish(self) -> RecordBatch {
-        let total = self.place.total;
-        let zeros = Buffer::from(vec![0u128; total]);
-        let (fields, arrays) = self.columns.into_iter().map(|column| column.finish(total, &zeros)).unzip();
-        batch(fields, arrays)
+    /// The columns, once all rows were read. `zeros` has 16 bytes for each row.
+    pub fn finish(self, zeros: &Buffer) -> impl Iterator<Item = (Field, ArrayRef)> {
+        self.columns.into_iter().map(move |column| column.finish(self.place.total, zeros))
     }
 
     /// Reads all rows and makes the table.
     pub fn table(mut self, rows: &[R]) -> RecordBatch {
         self.fill(rows);
-        self.finish()
+        let zeros = zeros(self.place.total);
+        let (fields, arrays) = self.finish(&zeros).unzip();
+        batch(fields, arrays)
     }
+}
+
+/// What all columns of a table of so many rows share that are zero, or null, throughout.
+pub fn zeros(total: usize) -> Buffer {
+    Buffer::from(vec![0u128; total])
 }
 
 /// A table of finished columns. All have the same length by construction; should they not, the table is empty.

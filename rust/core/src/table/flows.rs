@@ -1,9 +1,10 @@
 //! The flow table: one row per flow and point.
 
+use arrow_array::RecordBatch;
 use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
-use super::column::Columns;
-use super::halves::{self, known};
+use super::column::{Columns, batch, zeros};
+use super::halves::{HalfColumns, known};
 use crate::decode::packet::{NO_VLAN, Tunnel};
 use crate::flow::community::community_id;
 use crate::flow::half::NEVER;
@@ -17,8 +18,46 @@ pub struct Look {
     pub community_id: bool,
 }
 
-/// The columns of the flow table, for as many flows as there are address numbers of initiators and responders.
-pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> {
+/// Rows handled together, so that they are still in the cache when the last column reads them.
+const BLOCK: usize = 64;
+
+/// The flow table while it is filled.
+pub struct FlowTable {
+    flows: Columns<'static, Flow>,
+    halves: [HalfColumns; 2],
+    /// Rows so far.
+    filled: usize,
+    total: usize,
+}
+
+impl FlowTable {
+    /// The table of as many flows as there are address numbers of initiators and responders.
+    pub fn new(ends: [Vec<u32>; 2], look: Look) -> Self {
+        let total = ends[0].len();
+        let halves = [HalfColumns::new(0, "fwd", total), HalfColumns::new(1, "rev", total)];
+        FlowTable { flows: columns(ends, look), halves, filled: 0, total }
+    }
+
+    /// Reads the next flows.
+    pub fn fill(&mut self, flows: &[Flow]) {
+        for block in flows.chunks(BLOCK) {
+            self.flows.fill(block);
+            self.halves.iter_mut().for_each(|half| half.fill(block, self.filled));
+            self.filled += block.len();
+        }
+    }
+
+    /// The table, once all flows were read.
+    pub fn finish(self) -> RecordBatch {
+        let zeros = zeros(self.total);
+        let halves = self.halves.into_iter().flat_map(|half| half.finish(&zeros));
+        let (fields, arrays) = self.flows.finish(&zeros).chain(halves).unzip();
+        batch(fields, arrays)
+    }
+}
+
+/// The columns that belong to neither half.
+fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> {
     let mut columns = Columns::new(src.len());
     columns.plain::<UInt64Type>("flow", |flow: &Flow| u64::from(flow.number));
     columns.plain::<UInt32Type>("point", |flow| flow.key.point());
@@ -38,9 +77,6 @@ pub fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> 
         (flow.syn_ack_ns != NEVER).then(|| flow.syn_ack_ns - syn.time_ns)
     });
     surroundings(&mut columns, look.community_id);
-    for (half, name) in ["fwd", "rev"].into_iter().enumerate() {
-        halves::add(&mut columns, half, name);
-    }
     columns
 }
 

@@ -8,6 +8,7 @@ mod halves;
 pub mod issues;
 pub mod messages;
 pub mod points;
+mod some_column;
 mod text_column;
 
 use arrow_array::RecordBatch;
