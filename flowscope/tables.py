@@ -128,8 +128,10 @@ MESSAGES: dict[str, str] = {
     "status": "HTTP status code, or RCODE of a DNS response",
     "headers": "list of 'name: value', only those that rules or joins read, names as sent",
     "body_bytes": "length of the HTTP body as far as it was seen",
-    "src": "PROXY: source endpoint as text",
-    "dst": "PROXY: destination endpoint as text",
+    "wire_bytes": "length on the wire of an HTTP message or PROXY header, up to the end of the segment where it was "
+    "cut; 0 for other kinds",
+    "src": "PROXY: source endpoint as text; an address alone where the header was cut before its port",
+    "dst": "PROXY: destination endpoint as text, or an address alone",
     "sni": "TLS server name",
     "token": "TLS random (hex), PROXY unique id or TLV text, DNS id (hex), QUIC destination connection id (hex): what "
     "both legs may share",

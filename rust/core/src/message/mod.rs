@@ -43,6 +43,8 @@ pub struct Message {
     pub headers: Vec<String>,
     /// Length of the HTTP content as far as it was seen, without chunk sizes and trailers.
     pub body_bytes: u64,
+    /// Length on the wire of an HTTP message or a PROXY header, up to the end of the segment where it was cut; else 0.
+    pub wire_bytes: u64,
     /// PROXY source endpoint, `192.0.2.1:5` or `[2001:db8::1]:5`.
     pub src: Option<String>,
     /// PROXY destination endpoint.
@@ -67,6 +69,7 @@ impl Message {
             status: None,
             headers: Vec::new(),
             body_bytes: 0,
+            wire_bytes: 0,
             src: None,
             dst: None,
             sni: None,

@@ -107,7 +107,8 @@ impl Parser {
                             return Want::Done;
                         }
                         Header::Whole(message, length) => {
-                            sink.add(message.between(gathered.first, mark));
+                            let message = message.between(gathered.first, mark);
+                            sink.add(Message { wire_bytes: length as u64, ..message });
                             self.state = State::Undecided(Gathered::default());
                             length - before
                         }
@@ -145,8 +146,13 @@ impl Parser {
         match &mut self.state {
             State::Http(http) => http.gap(length, exchange, &mut sink),
             State::Undecided(gathered) => *gathered = Gathered::default(),
-            State::Proxy(..) | State::Tls(..) => {
-                self.cut(out);
+            // What a snap length cut off ends with its segment, and proxies send the header before anything else.
+            State::Proxy(..) => {
+                self.cut(length, out);
+                self.state = State::Undecided(Gathered::default());
+            }
+            State::Tls(..) => {
+                self.cut(length, out);
                 self.state = State::Done;
             }
             State::Done => (),
@@ -162,7 +168,7 @@ impl Parser {
         let mut sink = Sink { out, met: &mut self.met };
         match &mut self.state {
             State::Http(http) => http.finish(closed, &mut sink),
-            _ => self.cut(out),
+            _ => self.cut(0, out),
         }
         self.state = State::Done;
     }
@@ -177,12 +183,12 @@ impl Parser {
         self.met.saturating_sub(u64::from(MESSAGES_PER_HALF))
     }
 
-    /// An unfinished PROXY header or hello.
-    fn cut(&mut self, out: &mut Vec<Message>) {
+    /// An unfinished PROXY header or hello, behind which so many bytes were missed.
+    fn cut(&mut self, missed: u64, out: &mut Vec<Message>) {
         let message = match &self.state {
             State::Proxy(_, Gathered { bytes, first, last }) => {
-                let kind = if bytes.starts_with(b"PROXY") { "proxy-v1" } else { "proxy-v2" };
-                Some(Message::new(kind).between(*first, *last))
+                let wire_bytes = bytes.len() as u64 + missed;
+                Some(Message { wire_bytes, ..proxy_protocol::partial(bytes).between(*first, *last) })
             }
             State::Tls(records, first, last) => records.hello().map(|hello| hello.between(*first, *last)),
             _ => None,
@@ -264,6 +270,30 @@ mod tests {
         assert_eq!(cut(b"GET", true), None);
         assert_eq!(cut(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\x0a\0", true), Some(("proxy-v2", 0, false)));
         assert_eq!(cut(&tls::tests::records(b"a", 99)[..20], true), Some(("tls-client-hello", 0, false)));
+    }
+
+    #[test]
+    fn lengths_on_the_wire_are_told_of_what_was_cut_too() {
+        let (mut parser, mut exchange, mut out) = (Parser::undecided(), Exchange::default(), Vec::new());
+        let mut feed = |bytes: &[u8], missed| {
+            parser.feed(bytes, Mark::default(), &mut exchange, &mut out);
+            if missed > 0 {
+                parser.gap(missed, &mut exchange, &mut out);
+            }
+        };
+        feed(b"PROXY TCP4 192.0.2.1 19", 20);
+        feed(b"GET /cut HTTP/1.", 30);
+        feed(b"POST /whole HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 0);
+        feed(b"POST /body HTTP/1.1\r\nContent-Length: 10\r\n\r\n1", 9);
+        let seen: Vec<_> = out.iter().map(|m| (m.kind, m.src.as_deref(), m.wire_bytes, m.complete)).collect();
+        let (cut, request) = ("proxy-v1", "http-request");
+        let expected = [
+            (cut, Some("192.0.2.1"), 43, false),
+            (request, None, 46, false),
+            (request, None, 48, true),
+            (request, None, 53, false),
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]

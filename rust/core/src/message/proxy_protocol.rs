@@ -47,6 +47,58 @@ pub(super) fn v1(bytes: &[u8]) -> Header {
     Header::Whole(Box::new(message), end + 1)
 }
 
+/// What there is of a header that was cut.
+///
+/// A word of version 1 counts when the blank behind it was seen. An address whose port was cut stands without one.
+pub(super) fn partial(bytes: &[u8]) -> Message {
+    if bytes.starts_with(b"PROXY") { v1_partial(bytes) } else { v2_partial(bytes) }
+}
+
+fn v1_partial(bytes: &[u8]) -> Message {
+    let mut message = Message::new("proxy-v1");
+    let whole = &bytes[..bytes.iter().rposition(|byte| *byte == b' ').unwrap_or_default()];
+    let mut words = std::str::from_utf8(whole).unwrap_or_default().split(' ').skip(1);
+    let family = words.next().unwrap_or_default();
+    let (src, dst, src_port) = (words.next(), words.next(), words.next());
+    message.src = src.and_then(|src| endpoint(family, src, src_port.unwrap_or("0"))).map(|end| told(end, src_port));
+    message.dst = dst.and_then(|dst| endpoint(family, dst, "0")).map(|end| told(end, None::<&str>));
+    message
+}
+
+fn v2_partial(bytes: &[u8]) -> Message {
+    let mut message = Message::new("proxy-v2");
+    let Some(fixed) = bytes.first_chunk::<V2_FIXED>() else { return message };
+    let addresses = match fixed[13] >> 4 {
+        1 => 12,
+        2 => 36,
+        _ => return message,
+    };
+    let declared = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
+    if fixed[12] & 0x0f != 1 || declared < addresses {
+        return message;
+    }
+    let seen = &bytes[V2_FIXED..];
+    let mut padded = seen[..seen.len().min(addresses)].to_vec();
+    padded.resize(addresses, 0);
+    let Some((src, dst)) = endpoints(&padded) else { return message };
+    // Both addresses come before both ports.
+    let has = |upto: usize| (seen.len() >= upto).then_some(());
+    message.src = has((addresses - 4) / 2).map(|()| told(src.to_string(), has(addresses - 2)));
+    message.dst = has(addresses - 4).map(|()| told(dst.to_string(), has(addresses)));
+    if let Some(extensions) = seen.get(addresses..) {
+        extend(&mut message, extensions);
+    }
+    message
+}
+
+/// An endpoint, or its address alone where the port was not seen.
+fn told<T>(end: String, port: Option<T>) -> String {
+    match (port, end.rsplit_once(':')) {
+        (None, Some((address, _))) => address.trim_matches(['[', ']']).to_owned(),
+        _ => end,
+    }
+}
+
 fn endpoint(family: &str, address: &str, port: &str) -> Option<String> {
     let address: IpAddr = match family {
         "TCP4" => IpAddr::V4(address.parse().ok()?),
@@ -188,6 +240,49 @@ mod tests {
         assert_eq!(message.token.as_deref(), Some("abcd;aws-vpce=vpce-1;azure-link-id=123"));
         assert_eq!(used, bytes.len());
         assert!((0..used).all(|length| v2(&bytes[..length]) == Header::NeedMore));
+    }
+
+    #[test]
+    fn a_cut_header_names_what_it_can() {
+        let named = |bytes: &[u8]| {
+            let message = partial(bytes);
+            assert!(!message.complete);
+            [message.src, message.dst].map(Option::unwrap_or_default).join(" ")
+        };
+        let line = b"PROXY TCP4 192.0.2.10 192.0.2.20 5000 443\r\n";
+        for (length, expected) in [
+            (7, " "),
+            (21, " "),
+            (22, "192.0.2.10 "),
+            (30, "192.0.2.10 "),
+            (33, "192.0.2.10 192.0.2.20"),
+            (37, "192.0.2.10 192.0.2.20"),
+            (38, "192.0.2.10:5000 192.0.2.20"),
+            (41, "192.0.2.10:5000 192.0.2.20"),
+        ] {
+            assert_eq!(named(&line[..length]), expected, "{length} bytes");
+        }
+        assert_eq!(named(b"PROXY TCP6 2001:db8::1 2001:"), "2001:db8::1 ");
+        assert_eq!(named(b"PROXY TCP4 2001:db8::1 2001:"), " ");
+        assert_eq!(named(b"PROXY UNKNOWN 1.2.3.4 "), " ");
+        let body = [10, 0, 0, 1, 10, 0, 0, 2, 0x13, 0x88, 0x01, 0xbb, 0x05, 0x00, 0x02, 0xab, 0xcd];
+        let bytes = header(0x21, 0x11, &body);
+        for (length, expected) in [
+            (13, " "),
+            (19, " "),
+            (20, "10.0.0.1 "),
+            (24, "10.0.0.1 10.0.0.2"),
+            (26, "10.0.0.1:5000 10.0.0.2"),
+            (28, "10.0.0.1:5000 10.0.0.2:443"),
+        ] {
+            assert_eq!(named(&bytes[..length]), expected, "{length} bytes");
+        }
+        assert_eq!((partial(&bytes[..32]).token, partial(&bytes).token.as_deref()), (None, Some("abcd")));
+        assert_eq!(named(&header(0x20, 0x11, &body)), " ", "LOCAL names nobody");
+        assert_eq!(named(&header(0x21, 0x11, &body[..4])), " ", "too short for its family");
+        let mut six = vec![0; 36];
+        six[15] = 1;
+        assert_eq!(named(&header(0x21, 0x21, &six)[..40]), "::1 ");
     }
 
     #[test]

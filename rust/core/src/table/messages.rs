@@ -25,6 +25,7 @@ pub fn table(rows: Vec<FlowMessage>) -> RecordBatch {
     columns.text("target", |row| row.message.target.as_deref());
     columns.nullable::<UInt16Type>("status", |row| row.message.status);
     columns.plain::<UInt64Type>("body_bytes", |row| row.message.body_bytes);
+    columns.plain::<UInt64Type>("wire_bytes", |row| row.message.wire_bytes);
     columns.text("src", |row| row.message.src.as_deref());
     columns.text("dst", |row| row.message.dst.as_deref());
     columns.text("sni", |row| row.message.sni.as_deref());

@@ -20,6 +20,8 @@ pub(super) struct Http {
     head: Vec<u8>,
     first: Mark,
     last: Mark,
+    /// Bytes of the message so far, missed ones included.
+    wire_bytes: u64,
     /// A message was read: what cannot be read then is worth waiting out.
     spoke: bool,
     /// Messages may have been missed since the last one.
@@ -37,7 +39,8 @@ enum Place {
 impl Http {
     /// `head` are the bytes that were needed to know the side, from frame `first` on.
     pub(super) fn new(side: Side, head: Vec<u8>, first: Mark) -> Http {
-        Http { side, place: Place::Head, head, first, last: first, spoke: false, missed: false }
+        let wire_bytes = head.len() as u64;
+        Http { side, place: Place::Head, head, first, last: first, wire_bytes, spoke: false, missed: false }
     }
 
     /// Takes bytes; tells how many, and what the rest is.
@@ -53,6 +56,7 @@ impl Http {
             Place::Body(message, body) => {
                 let (used, step) = body.feed(bytes);
                 message.last = mark;
+                self.wire_bytes += used as u64;
                 match step {
                     Step::More => (used, Next::Same),
                     Step::End => {
@@ -78,6 +82,7 @@ impl Http {
                 return (empty, Next::Same);
             }
             self.first = mark;
+            self.wire_bytes = 0;
             &bytes[..bytes.len().min(HEAD_BYTES)]
         } else {
             head.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - before)]);
@@ -90,13 +95,15 @@ impl Http {
         match head::end(whole, before.saturating_sub(2)) {
             Some(end) => match head::parse(self.side, &whole[..end], sink.keeps()) {
                 Some((message, lengths)) => {
-                    let message = message.between(self.first, mark);
+                    self.wire_bytes = end as u64;
+                    let message = Message { wire_bytes: end as u64, ..message.between(self.first, mark) };
                     (end - before, self.begin(message, &lengths, exchange, sink))
                 }
                 None => self.give_up(bytes.len()),
             },
             None if whole.len() == HEAD_BYTES => self.give_up(bytes.len()),
             None => {
+                self.wire_bytes = whole.len() as u64;
                 self.head = if before == 0 { bytes.to_vec() } else { head };
                 (bytes.len(), Next::Same)
             }
@@ -163,7 +170,8 @@ impl Http {
     fn end_body(&mut self, ended: bool, then: Place, sink: &mut Sink) {
         self.missed |= matches!(then, Place::Lost);
         if let Place::Body(message, body) = std::mem::replace(&mut self.place, then) {
-            sink.add(Message { body_bytes: body.seen, complete: ended && !body.holed, ..*message });
+            let (body_bytes, wire_bytes) = (body.seen, self.wire_bytes);
+            sink.add(Message { body_bytes, wire_bytes, complete: ended && !body.holed, ..*message });
         }
     }
 
@@ -173,17 +181,21 @@ impl Http {
             Place::Lost => (),
             Place::Head => {
                 self.place = Place::Lost;
+                self.wire_bytes += length;
                 if let Some(message) = self.cut() {
                     self.note(&message, exchange);
                     sink.add(message);
                 }
                 self.missed = true;
             }
-            Place::Body(_, body) => match body.gap(length) {
-                Step::More => (),
-                Step::End => self.end_body(false, Place::Head, sink),
-                Step::Broken => self.end_body(false, Place::Lost, sink),
-            },
+            Place::Body(_, body) => {
+                self.wire_bytes += length;
+                match body.gap(length) {
+                    Step::More => (),
+                    Step::End => self.end_body(false, Place::Head, sink),
+                    Step::Broken => self.end_body(false, Place::Lost, sink),
+                }
+            }
         }
     }
 
@@ -202,6 +214,7 @@ impl Http {
     /// What there is of an unfinished head.
     fn cut(&mut self) -> Option<Message> {
         let head = std::mem::take(&mut self.head);
-        head::partial(self.side, &head).map(|message| message.between(self.first, self.last))
+        let message = head::partial(self.side, &head)?.between(self.first, self.last);
+        Some(Message { wire_bytes: self.wire_bytes, ..message })
     }
 }
