@@ -4,8 +4,9 @@ use crate::compression::Decompressor;
 use crate::container::{Frame, Interface, Reader};
 use crate::decode::decode;
 use crate::decode::packet::{Outcome, Packet};
+use crate::flow::addresses::Addresses;
 use crate::flow::events::FrameRef;
-use crate::flow::tracker::{Addresses, Options, Tracker};
+use crate::flow::tracker::{Options, Tracker};
 use crate::issue::{Issue, Issues};
 use crate::table::flows::{FlowTable, Look};
 use crate::table::points::{Point, Truncated};
@@ -184,7 +185,6 @@ impl Engine {
         for number in 0..self.captures.len() as u32 {
             self.close(number);
         }
-        self.sink.tracker.end_messages();
         let tables = self.tables(false);
         self.sink.tracker.addresses = Addresses::default();
         tables
@@ -192,12 +192,12 @@ impl Engine {
 
     fn tables(&mut self, open: bool) -> Tables {
         let tracker = &mut self.sink.tracker;
-        let ends = tracker.changed_ends();
-        let mut flows = FlowTable::new(ends, Look { open, community_id: self.sink.settings.community_id });
+        let look = Look { open, community_id: self.sink.settings.community_id };
+        let mut flows = FlowTable::new(tracker.changed(), look);
         if open {
-            tracker.write_changed(|run| flows.fill(run));
+            tracker.write_changed(|run, addresses| flows.fill(run, addresses));
         } else {
-            tracker.write_last(|run| flows.fill(run));
+            tracker.write_last(|run, addresses| flows.fill(run, addresses));
         }
         Tables {
             flows: flows.finish(),

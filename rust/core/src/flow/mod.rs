@@ -1,5 +1,6 @@
 //! Packets to flows: the key, the two halves, TCP analysis, events.
 
+pub mod addresses;
 pub mod community;
 mod copies;
 pub mod digest;

@@ -2,8 +2,9 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
+use super::addresses::Addresses;
 use super::events::{Event, EventLog, FrameRef, IcmpError, Kind};
 use super::key::Key;
 use super::record::Flow;
@@ -52,60 +53,13 @@ pub struct Tracker {
     count: usize,
     /// Flows that ever were; the number of the next one.
     started: u32,
+    /// Some flows may be unchanged, since they were written before.
+    written: bool,
     pub addresses: Addresses,
     pub events: EventLog,
     pub messages: Vec<FlowMessage>,
     /// ICMP errors whose quoted packet belongs to no flow of their point.
     pub unmatched_errors: u64,
-}
-
-/// Distinct addresses, numbered by first use.
-#[derive(Default)]
-pub struct Addresses {
-    numbers: HashMap<[u8; 16], u32, foldhash::fast::RandomState>,
-    pub list: Vec<[u8; 16]>,
-    /// Numbers that are given out again before new ones are.
-    free: Vec<u32>,
-}
-
-impl Addresses {
-    pub fn number(&mut self, address: [u8; 16]) -> u32 {
-        *self.numbers.entry(address).or_insert_with(|| {
-            if let Some(number) = self.free.pop() {
-                self.list[number as usize] = address;
-                return number;
-            }
-            self.list.push(address);
-            (self.list.len() - 1) as u32
-        })
-    }
-
-    /// Takes back every number but these; returns how long the list is.
-    pub fn keep(&mut self, used: &[u32]) -> usize {
-        let mut held = vec![false; self.list.len()];
-        for &number in used {
-            if let Some(one) = held.get_mut(number as usize) {
-                *one = true;
-            }
-        }
-        let length = held.iter().rposition(|&one| one).map_or(0, |last| last + 1);
-        self.list.truncate(length);
-        held.truncate(length);
-        self.numbers.retain(|_, number| held.get(*number as usize).copied().unwrap_or(false));
-        self.free = (0u32..).zip(&held).filter(|(_, one)| !**one).map(|(number, _)| number).collect();
-        for &number in &self.free {
-            self.list[number as usize] = nobody(number);
-        }
-        length
-    }
-}
-
-/// An address that stands for none, another one for each number: of the prefix that only discards (RFC 6666).
-fn nobody(number: u32) -> [u8; 16] {
-    let mut address = [0; 16];
-    address[0] = 1;
-    address[12..].copy_from_slice(&number.to_be_bytes());
-    address
 }
 
 impl Tracker {
@@ -117,6 +71,7 @@ impl Tracker {
             blocks: Vec::new(),
             count: 0,
             started: 0,
+            written: false,
             addresses: Addresses::default(),
             events: EventLog::default(),
             messages: Vec::new(),
@@ -260,41 +215,35 @@ impl Tracker {
         self.events.add(event, &mut flow.event_counts);
     }
 
-    /// Address numbers of initiator and responder of every flow that changed since it was last written.
-    pub fn changed_ends(&mut self) -> [Vec<u32>; 2] {
-        let mut ends = [Vec::with_capacity(self.count), Vec::with_capacity(self.count)];
-        for flow in self.blocks.iter().flatten().filter(|flow| flow.changed) {
-            for (numbers, (address, _)) in ends.iter_mut().zip(flow.endpoints()) {
-                numbers.push(self.addresses.number(address));
-            }
-        }
-        ends
+    /// Number of flows that changed since they were last written.
+    pub fn changed(&self) -> usize {
+        if self.written { self.blocks.iter().flatten().filter(|flow| flow.changed).count() } else { self.count }
     }
 
     /// Hands every run of changed flows to `write`; they are unchanged then.
-    pub fn write_changed(&mut self, mut write: impl FnMut(&[Flow])) {
+    pub fn write_changed(&mut self, mut write: impl FnMut(&[Flow], &mut Addresses)) {
+        self.written = true;
         for block in &mut self.blocks {
             for run in block.chunk_by_mut(|a, b| a.changed == b.changed).filter(|run| run[0].changed) {
-                write(run);
+                write(run, &mut self.addresses);
                 run.iter_mut().for_each(|flow| flow.changed = false);
             }
         }
     }
 
-    /// The same for the last time: every flow is forgotten once it is written, so that its memory serves the rows.
-    pub fn write_last(&mut self, mut write: impl FnMut(&[Flow])) {
+    /// The same for the last time: the messages that are still being read end, and every flow is forgotten once it is
+    /// written, so that its memory serves the rows.
+    pub fn write_last(&mut self, mut write: impl FnMut(&[Flow], &mut Addresses)) {
         self.newest = HashTable::new();
         self.count = 0;
-        for block in std::mem::take(&mut self.blocks) {
-            block.chunk_by(|a, b| a.changed == b.changed).filter(|run| run[0].changed).for_each(&mut write);
-        }
-    }
-
-    /// Ends the messages that are still being read.
-    pub fn end_messages(&mut self) {
-        for flow in self.blocks.iter_mut().flatten() {
-            let closed = flow.history.closed();
-            flow.conversation.end(u64::from(flow.number), closed, &mut self.messages);
+        for mut block in std::mem::take(&mut self.blocks) {
+            for flow in &mut block {
+                let closed = flow.history.closed();
+                flow.conversation.end(u64::from(flow.number), closed, &mut self.messages);
+            }
+            for run in block.chunk_by(|a, b| a.changed == b.changed).filter(|run| run[0].changed) {
+                write(run, &mut self.addresses);
+            }
         }
     }
 }

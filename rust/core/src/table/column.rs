@@ -152,14 +152,8 @@ impl<R, F: Fn(&R) -> bool> Column<R> for Flag<F> {
 }
 
 /// A column whose values are there already.
-struct Ready(Field, ArrayRef);
-
-impl<R> Column<R> for Ready {
-    fn fill(&mut self, _: &[R], _: Place) {}
-
-    fn finish(self: Box<Self>, _: usize, _: &Buffer) -> (Field, ArrayRef) {
-        (self.0, self.1)
-    }
+pub fn ready<T: ArrowPrimitiveType>(name: &str, values: Vec<T::Native>) -> (Field, ArrayRef) {
+    (Field::new(name, T::DATA_TYPE, false), Arc::new(PrimitiveArray::<T>::new(values.into(), None)))
 }
 
 /// The columns of one table, in order.
@@ -187,12 +181,6 @@ impl<'a, R: 'a> Columns<'a, R> {
     ) {
         let column = Nullable::<T, _> { name: name.into(), values: Vec::new(), valid: Bits::default(), read };
         self.columns.push(Box::new(column));
-    }
-
-    /// Numbers that were found before; one per row.
-    pub fn ready<T: ArrowPrimitiveType>(&mut self, name: impl Into<String>, values: Vec<T::Native>) {
-        let array = PrimitiveArray::<T>::new(values.into(), None);
-        self.columns.push(Box::new(Ready(Field::new(name, T::DATA_TYPE, false), Arc::new(array))));
     }
 
     pub fn flag(&mut self, name: impl Into<String>, read: impl Fn(&R) -> bool + 'a) {

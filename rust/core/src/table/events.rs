@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::Field;
 
-use super::column::batch;
+use super::column::{batch, ready};
 use crate::flow::events::{Events, IcmpError, Sparse};
 
 /// The table of these events; the columns are taken over without a copy.
@@ -26,33 +26,29 @@ pub fn table(mut events: Events) -> RecordBatch {
     };
     let errors = std::mem::take(&mut events.errors);
     let columns = [
-        column::<UInt64Type>("flow", events.flow),
-        column::<UInt8Type>("kind", events.kind),
-        column::<UInt8Type>("half", events.half),
+        ready::<UInt64Type>("flow", events.flow),
+        ready::<UInt8Type>("kind", events.kind),
+        ready::<UInt8Type>("half", events.half),
         sparse("capture", events.capture),
-        column::<UInt64Type>("frame", events.frame),
-        column::<UInt64Type>("offset", events.offset),
-        column::<Int64Type>("time_ns", events.time_ns),
-        column::<UInt32Type>("seq", events.seq),
-        column::<UInt32Type>("ack", events.ack),
-        column::<UInt32Type>("length", events.length),
-        column::<UInt8Type>("flags", events.flags),
-        column::<UInt16Type>("window", events.window),
-        column::<UInt8Type>("ttl", events.ttl),
-        column::<UInt16Type>("ip_id", events.ip_id),
-        column::<UInt32Type>("tsval", events.tsval),
-        column::<UInt8Type>("packet_type", events.packet_type),
+        ready::<UInt64Type>("frame", events.frame),
+        ready::<UInt64Type>("offset", events.offset),
+        ready::<Int64Type>("time_ns", events.time_ns),
+        ready::<UInt32Type>("seq", events.seq),
+        ready::<UInt32Type>("ack", events.ack),
+        ready::<UInt32Type>("length", events.length),
+        ready::<UInt8Type>("flags", events.flags),
+        ready::<UInt16Type>("window", events.window),
+        ready::<UInt8Type>("ttl", events.ttl),
+        ready::<UInt16Type>("ip_id", events.ip_id),
+        ready::<UInt32Type>("tsval", events.tsval),
+        ready::<UInt8Type>("packet_type", events.packet_type),
         sparse("interface", events.interface),
-        column::<UInt64Type>("digest", events.digest),
+        ready::<UInt64Type>("digest", events.digest),
         of_errors::<UInt32Type>("peer", &errors, total, &zeros, |error| error.peer),
         of_errors::<UInt16Type>("icmp", &errors, total, &zeros, |error| error.icmp),
     ];
     let (fields, arrays) = columns.into_iter().unzip();
     batch(fields, arrays)
-}
-
-fn column<T: ArrowPrimitiveType>(name: &str, values: Vec<T::Native>) -> (Field, ArrayRef) {
-    (Field::new(name, T::DATA_TYPE, false), Arc::new(PrimitiveArray::<T>::new(values.into(), None)))
 }
 
 /// A column that only ICMP errors have.

@@ -3,9 +3,10 @@
 use arrow_array::RecordBatch;
 use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 
-use super::column::{Columns, batch, zeros};
+use super::column::{Columns, batch, ready, zeros};
 use super::halves::{HalfColumns, known};
 use crate::decode::packet::{NO_VLAN, Tunnel};
+use crate::flow::addresses::Addresses;
 use crate::flow::community::community_id;
 use crate::flow::half::NEVER;
 use crate::flow::record::Flow;
@@ -23,6 +24,8 @@ const BLOCK: usize = 64;
 
 /// The flow table while it is filled.
 pub struct FlowTable {
+    /// Address numbers of initiators and responders.
+    ends: [Vec<u32>; 2],
     flows: Columns<'static, Flow>,
     halves: [HalfColumns; 2],
     /// Rows so far.
@@ -31,16 +34,21 @@ pub struct FlowTable {
 }
 
 impl FlowTable {
-    /// The table of as many flows as there are address numbers of initiators and responders.
-    pub fn new(ends: [Vec<u32>; 2], look: Look) -> Self {
-        let total = ends[0].len();
+    /// The table of so many flows.
+    pub fn new(total: usize, look: Look) -> Self {
+        let ends = [Vec::with_capacity(total), Vec::with_capacity(total)];
         let halves = [HalfColumns::new(0, "fwd", total), HalfColumns::new(1, "rev", total)];
-        FlowTable { flows: columns(ends, look), halves, filled: 0, total }
+        FlowTable { ends, flows: columns(total, look), halves, filled: 0, total }
     }
 
-    /// Reads the next flows.
-    pub fn fill(&mut self, flows: &[Flow]) {
+    /// Reads the next flows; `addresses` numbers their ends.
+    pub fn fill(&mut self, flows: &[Flow], addresses: &mut Addresses) {
         for block in flows.chunks(BLOCK) {
+            for flow in block {
+                for (numbers, (address, _)) in self.ends.iter_mut().zip(flow.endpoints()) {
+                    numbers.push(addresses.number(address));
+                }
+            }
             self.flows.fill(block);
             self.halves.iter_mut().for_each(|half| half.fill(block, self.filled));
             self.filled += block.len();
@@ -51,19 +59,18 @@ impl FlowTable {
     pub fn finish(self) -> RecordBatch {
         let zeros = zeros(self.total);
         let halves = self.halves.into_iter().flat_map(|half| half.finish(&zeros));
-        let (fields, arrays) = self.flows.finish(&zeros).chain(halves).unzip();
+        let ends = ["src", "dst"].into_iter().zip(self.ends).map(|(name, numbers)| ready::<UInt32Type>(name, numbers));
+        let (fields, arrays) = self.flows.finish(&zeros).chain(ends).chain(halves).unzip();
         batch(fields, arrays)
     }
 }
 
 /// The columns that belong to neither half.
-fn columns([src, dst]: [Vec<u32>; 2], look: Look) -> Columns<'static, Flow> {
-    let mut columns = Columns::new(src.len());
+fn columns(total: usize, look: Look) -> Columns<'static, Flow> {
+    let mut columns = Columns::new(total);
     columns.plain::<UInt64Type>("flow", |flow: &Flow| u64::from(flow.number));
     columns.plain::<UInt32Type>("point", |flow| flow.key.point());
     columns.plain::<UInt8Type>("protocol", |flow| flow.key.protocol());
-    columns.ready::<UInt32Type>("src", src);
-    columns.ready::<UInt32Type>("dst", dst);
     columns.plain::<UInt16Type>("src_port", |flow| flow.endpoints()[0].1);
     columns.plain::<UInt16Type>("dst_port", |flow| flow.endpoints()[1].1);
     columns.named("oriented_by", |flow| flow.oriented_by.name());
