@@ -1,8 +1,8 @@
 """Capturing on an interface: the programs that do it, as command lines; and a small one made of scapy's sockets.
 
-``dumpcap`` writes files itself and keeps up best. ``tcpdump`` and, where neither is installed, this module run as a
-program (``python -m flowscope.capture.live IFACE``) write a pcap to standard output. All of them run as processes of
-their own: what parses packets has no rights to capture.
+``dumpcap`` keeps up best. A ring it writes itself; otherwise it writes to standard output, as ``tcpdump`` does and,
+where neither is installed, this module run as a program (``python -m flowscope.capture.live IFACE``). All of them run
+as processes of their own: what parses packets has no rights to capture.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ _PACKAGE = {"dumpcap": "wireshark-common", "tcpdump": "tcpdump"}
 
 
 def command_line(program: str, wish: Wish, path: str) -> list[str]:
-    """The command that captures; ``path`` is the file that dumpcap writes, all others write to standard output.
+    """The command that captures, to standard output; only a ring is written to files, named after ``path``.
+
+    What dumpcap writes to a file it holds back for up to half a second; into a pipe it writes at once (seen with
+    4.0.17: at most 0.75 s after the packet into a file, 0.23 s into a pipe).
 
     Raises:
         FlowscopeError: the program cannot do what is wished.
@@ -69,7 +72,7 @@ def command_line(program: str, wish: Wish, path: str) -> list[str]:
     if program == "dumpcap":
         line = ["dumpcap", "-i", wish.interface, *([] if wish.promiscuous else ["-p"]), "-B", str(wish.buffer_mib)]
         line += [*cooked, *count, *(["-f", wish.filter] if wish.filter else [])]
-        return [*line, *(word for one in wish.ring for word in ("-b", one)), "-w", path]
+        return [*line, *(word for one in wish.ring for word in ("-b", one)), "-w", path if wish.ring else "-"]
     if program == "tcpdump":
         # The kernel hands packets over in blocks that may wait for a second; immediate mode does not wait.
         line = ["tcpdump", "-i", wish.interface, "-n", "-U", "--immediate-mode", *([] if wish.promiscuous else ["-p"])]

@@ -102,10 +102,8 @@ class Plan:
         prefix = with_capture_rights(user) if self.interfaces else []
         suffix = ".pcapng" if program == "dumpcap" else ".pcap"
         limit = SPOOL_BYTES if self.write is None else None
-        # dumpcap writes by itself, so only a ring keeps it from filling the temporary folder.
-        spool = (f"filesize:{SPOOL_BYTES // 8 // 1000}", "files:8") if program == "dumpcap" and limit else ()
         for name, path in zip(self.interfaces, self._paths(self.interfaces, folder, suffix), strict=True):
-            wish = Wish(name, self.filter, self.promiscuous, self.buffer_mib, self.count, self.ring or spool)
+            wish = Wish(name, self.filter, self.promiscuous, self.buffer_mib, self.count, self.ring)
             found.append(Interface(program, wish, path, limit, prefix))
         for name, path in zip(self.captures, self._paths(self.captures, folder, ".pcap"), strict=True):
             found.append(open_source(name, path, limit))

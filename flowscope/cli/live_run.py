@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowscope.cli.live_lines import Show
     from flowscope.live.watch import Watch
 
-_PAUSE_S = 0.1
+_PAUSE_S = 0.05
 #: A capture program that was asked to end gets so long to write what it holds.
 _PATIENCE_S = 20.0
 

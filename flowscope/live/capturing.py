@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ from flowscope.live.growing import Growing
 from flowscope.live.sources import Number, Pipe, Source
 
 _ASK_S = 3.0
+_PIPE_BYTES = 1 << 20
+#: dumpcap that writes a ring flushes it twice a second, besides what :attr:`Source.held_back_ns` says.
+_FLUSHED_NS = 1_000_000_000
 #: Less than a page is nothing.
 _FULL_BYTES = 4096
 _COUNTED = re.compile(r"^Packets: \d+ ")
@@ -45,6 +49,8 @@ class Interface(Pipe):
     ) -> None:
         super().__init__(wish.interface, path, limit_bytes)
         self._kept = limit_bytes is None
+        if wish.ring:
+            self.held_back_ns = _FLUSHED_NS
         self._program, self._wish = program, wish
         self._line = [*prefix, *programs.command_line(program, wish, path)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,7 +72,7 @@ class Interface(Pipe):
 
     def begin(self, number: Number) -> None:
         """Starts the program; it may still fail, which :meth:`look` tells."""
-        writes_files = self._program == "dumpcap"
+        writes_files = bool(self._wish.ring)
         # A group of its own: Ctrl-C in a terminal reaches every process of the foreground, and the program must end
         # when we say so, after its last packets. When we die it dies of its closed pipe.
         self._process = subprocess.Popen(
@@ -82,14 +88,19 @@ class Interface(Pipe):
             assert self._process.stdout is not None
             self._descriptor = os.dup(self._process.stdout.fileno())
             self._process.stdout.close()
+            with suppress(OSError, AttributeError):
+                # The program must not have to wait for us (fcntl(2): Linux only, and no more than the system allows).
+                fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def look(self, number: Number) -> None:
         """Takes over new files, and notices when the program ended."""
         self._watch_interface()
-        if self._process is not None and not self.ended and waits(self._process.pid):
-            self.waited_ns = time.time_ns()
-        if self._recorder is None and self._program != "dumpcap":
+        if self._recorder is None and not self._wish.ring:
             self.record(number)
+        at_ns = time.time_ns()
+        # A program that sleeps because the pipe is full is not one that waits for packets.
+        if self._drained and self._process is not None and not self.ended and waits(self._process.pid):
+            self.waited_ns = at_ns if self._drained else self.waited_ns
         while self._announced:
             path = self._announced.pop(0)
             several = f" ({len(self.files) + 1})" if self.files else ""
@@ -98,10 +109,9 @@ class Interface(Pipe):
         if self._recorder is not None:
             Source.look(self, number)
             if self._recorder.error and not self.ended:
-                self.tell("write-error", f"{self._path}: {self._recorder.error}: nothing after this was kept")
+                kind = "disk-full" if self._recorder.full else "write-error"
+                self.tell(kind, f"{self._path}: {self._recorder.error}: nothing after this was kept")
                 self.stop()
-        elif not self._wish.ring:
-            Source.look(self, number)
         if self._process is None or self.ended or (code := self._process.poll()) is None:
             return
         if self._recorder is not None and self._recorder.is_alive():
@@ -127,6 +137,11 @@ class Interface(Pipe):
             with suppress(ProcessLookupError):
                 self._process.kill()
             self._process.wait(5)
+
+    @property
+    def _drained(self) -> bool:
+        """All that the program has written is in the file."""
+        return self._recorder is None or self._recorder.drained
 
     @property
     def said(self) -> str:
@@ -190,7 +205,7 @@ class Interface(Pipe):
                 # Counts are written over one another, and what comes next follows the last of them.
                 line = _COUNTED.sub("", part).strip()
                 if match := _FILE_LINE.match(line):
-                    self._announced.append(match[1])
+                    self._announced += [match[1]] if self._wish.ring else []
                 elif line:
                     self._said = [*self._said[-40:], line]
         self._heard = True

@@ -8,14 +8,17 @@ not believed), and a link that stands still. The second cannot be seen from here
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flowscope.findings import Finding, Verdict
 
 SECOND = 1_000_000_000
 #: tcpdump without --immediate-mode is handed its packets once a second; the rest is for the way.
 _ON_THE_WAY_NS = 2 * SECOND
+#: A writer is known by so many arrivals, the last ones; one that waits for nothing is believed no sooner than this.
+_KNOWN_BY, _LEAST_NS = 24, SECOND * 6 // 10
 
 CAVEAT = "It rests on nothing having come through a pipe: a link that stands still looks the same, until it goes on."
 
@@ -27,8 +30,10 @@ class Quiet:
     last_ns: int | None = None
     """Newest timestamp that came."""
     _came_ns: int = 0
-    _delay_ns: int = _ON_THE_WAY_NS
+    _late_ns: int = 0
     _believed_ns: int | None = None
+    _lags: deque[int] = field(default_factory=lambda: deque(maxlen=_KNOWN_BY))
+    """How long after their time the last frames came, by two clocks that may stand anywhere."""
 
     def heard(self, last_ns: int | None, now_ns: int) -> None:
         """Takes what was read.
@@ -41,18 +46,27 @@ class Quiet:
             return
         if self._believed_ns is not None and last_ns < self._believed_ns:
             # It came later than was believed possible: from now on more is.
-            self._delay_ns += self._believed_ns - last_ns
+            self._late_ns += self._believed_ns - last_ns
         self.last_ns, self._came_ns = last_ns, now_ns
+        self._lags.append(now_ns - last_ns)
 
     def until_ns(self, now_ns: int) -> int | None:
         """Until when, by the pipe's clock, everything is here; None when the last frame is all that is known."""
         if self.last_ns is None:
             return None
-        until_ns = self.last_ns + now_ns - self._came_ns - self._delay_ns
+        until_ns = self.last_ns + now_ns - self._came_ns - self._delay_ns - self._late_ns
         if until_ns <= self.last_ns:
             return None
         self._believed_ns = max(until_ns, self._believed_ns or until_ns)
         return until_ns
+
+    @property
+    def _delay_ns(self) -> int:
+        """How much later than captured a frame may come: a writer that is handed its packets once a second has brought
+        some a second later than others."""
+        if len(self._lags) < _KNOWN_BY:
+            return _ON_THE_WAY_NS
+        return min(_ON_THE_WAY_NS, max(_LEAST_NS, 2 * (max(self._lags) - min(self._lags))))
 
 
 def doubted(found: Sequence[Finding], without: Iterable[Finding]) -> list[Finding]:

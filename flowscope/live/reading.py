@@ -18,9 +18,6 @@ from flowscope.report.times import rfc3339_text
 if TYPE_CHECKING:
     from flowscope._core import CaptureSummary, Engine, IssueRow
 
-#: What a capture program that waits for packets may hold back: nothing older is missing from its file. dumpcap is
-#: handed its packets four times a second and flushes them twice a second.
-_HELD_BACK_NS = 1_000_000_000
 #: A turn ends after this long, so that screen and keys stay alive while there is much to read.
 _TURN_S = 0.4
 _NOT_FOR_THE_REPORT = ("pipe-ended", "file-gone")
@@ -119,7 +116,7 @@ class Reading:
         until: dict[int, int] = {}
         for ring, source in enumerate(self.sources):
             if source.own and not source.ended and source.waited_ns is not None:
-                until |= dict.fromkeys(_of_ring(points, ring), source.waited_ns - _HELD_BACK_NS)
+                until |= dict.fromkeys(_of_ring(points, ring), source.waited_ns - source.held_back_ns)
         return until
 
     def quiet_until_ns(self, points: pl.DataFrame) -> dict[int, int]:

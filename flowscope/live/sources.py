@@ -35,6 +35,9 @@ class Source:
         """Frames lost before they were written, None while nothing was said of it."""
         self.waited_ns: int | None = None
         """When our capture program last had nothing to do: it had written what it was handed before."""
+        self.held_back_ns = 600_000_000
+        """Nothing older is missing from the file while our program waits: the kernel hands dumpcap its packets after
+        250 ms, or twice that when a block of its ring has just begun (packet(7), ``tp_retire_blk_tov``)."""
 
     def begin(self, number: Number) -> None:
         """Opens the source."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,13 @@ import polars as pl
 from flowscope.analysis import Analysis, Frames, Given, follow
 from flowscope.capture.core import new_engine
 from flowscope.capture.rings import point_name
-from flowscope.findings import Finding
+from flowscope.findings import Finding, Verdict
 from flowscope.live.aging import Limits, leaving
 from flowscope.live.growing import Growing
 from flowscope.live.held import Held
 from flowscope.live.local import Local
 from flowscope.live.merging import Merging, Update
+from flowscope.live.pace import QUIET_S, pace_s
 from flowscope.live.quiet import doubted
 from flowscope.live.reading import Notice, Reading
 from flowscope.live.sources import Source
@@ -28,12 +30,6 @@ if TYPE_CHECKING:
     from flowscope._core import IssueRow
     from flowscope.capture.file import Capture
 
-_HALF_A_SECOND = 0.5
-#: A second look confirms what the first one found; what is on its way to another point is there by then.
-_AGAIN_S = 0.25
-#: Most deadlines pass within this time after the last packet; later they are looked for less often.
-_DEADLINES_S = 15.0
-_QUIET_S = 2.0
 #: A window that is never read up to is judged all the same after this long.
 _IMPATIENT_S = 4.0
 #: So many addresses may be known that no flow has any more.
@@ -99,9 +95,11 @@ class Watch:
         self._held, self.merging = Held(), Merging(self.limits.findings)
         self.notices: list[Notice] = []
         self.started_ns = time.time_ns()
-        self._judged_at = time.monotonic()
+        self._looked_at = time.monotonic()
         self._cost_s = 0.0
-        """Processor time of the last look: at most half of it is spent on judging."""
+        """Processor time of the last look, see :func:`pace_s`."""
+        self._sure: tuple[float, dict[str, Verdict]] = (0.0, {})
+        """When all findings of a look were last seen to rest on no pipe's silence, and which they were."""
         self.speaks_from_ns: int | None = None
         """Flows that ended before this were put aside because there were too many; None when none was."""
         self.put_aside = 0
@@ -123,12 +121,9 @@ class Watch:
         turn = Turn()
         caught_up = self._reading.turn(turn.notices)
         now = time.monotonic()
-        since = now - self._judged_at
-        wait_s = max(_AGAIN_S, self._cost_s) if self.merging.pending else max(_HALF_A_SECOND, self._cost_s)
-        if not self._reading.news and not self.merging.pending:
-            wait_s = max(
-                min(4 * self._cost_s, _QUIET_S), wait_s if now - self._reading.heard_at < _DEADLINES_S else _QUIET_S
-            )
+        since = now - self._looked_at
+        quiet_s = None if self._reading.news else now - self._reading.heard_at
+        wait_s = pace_s(self._cost_s, quiet_s, pending=self.merging.pending)
         if since >= wait_s and (caught_up or since >= _IMPATIENT_S):
             self._look(turn, caught_up)
         for notice in turn.notices:
@@ -172,6 +167,7 @@ class Watch:
             caught_up: everything that was written was read.
         """
         began, worked = time.monotonic(), time.process_time()
+        self._looked_at = began
         self._reading.news = False
         self._take(Frames.of(self._engine.drain()))
         try:
@@ -185,9 +181,8 @@ class Watch:
                         "judging-failed", f"the window could not be judged ({what}): please report this", time.time_ns()
                     )
                 )
-        self._judged_at = time.monotonic()
         # A look must not take so long that findings come late.
-        cost_s = self._judged_at - began
+        cost_s = time.monotonic() - began
         self._cost_s = time.process_time() - worked
         if cost_s > _LATE_S:
             self._fitting = max(2 * self.limits.few, self._held.count * 3 // 4)
@@ -202,10 +197,16 @@ class Watch:
         frames, numbers = self._held.frames(known | quiet)
         given = self._known()
         analysis = follow(frames, self._captures(), given, self.settings)
-        if quiet and analysis.findings:
+        verdicts, now = {finding.key: finding.verdict for finding in analysis.findings}, time.monotonic()
+        if not quiet:
+            self._sure = now, verdicts
+        elif verdicts and (verdicts != self._sure[1] or now - self._sure[0] > QUIET_S):
             before, _ = self._held.frames(known)
             without = follow(before, self._captures(), given, self.settings)
-            analysis.findings[:] = doubted(analysis.findings, without.findings)
+            told = doubted(analysis.findings, without.findings)
+            if all(map(operator.is_, told, analysis.findings)):
+                self._sure = now, verdicts
+            analysis.findings[:] = told
         turn.analysis, turn.numbers = analysis, numbers
         if self.local is not None:
             self.local.look(time.monotonic())

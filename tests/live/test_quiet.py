@@ -120,3 +120,13 @@ def test_what_rests_on_a_quiet_pipe_is_never_certain(now: Verdict, without: list
     assert told.verdict is then
     rests = not without or (without[0].verdict is not Verdict.CONFIRMED and now is Verdict.CONFIRMED)
     assert (CAVEAT in told.caveats) is rests
+
+
+@pytest.mark.parametrize(("late_ns", "believed_ns"), [(20 * MS, 600 * MS), (450 * MS, 900 * MS), (SECOND, 2 * SECOND)])
+def test_a_writer_that_has_never_been_late_is_believed_sooner(late_ns: int, believed_ns: int) -> None:
+    pipe = Quiet()
+    for at in range(23):
+        pipe.heard(T0 + at * SECOND, 100 * SECOND + at * SECOND + late_ns * (at % 2))
+    assert pipe.until_ns(124 * SECOND) is None, "not known well enough: two seconds"
+    pipe.heard(T0 + 23 * SECOND, 123 * SECOND)
+    assert pipe.until_ns(126 * SECOND) == T0 + 26 * SECOND - believed_ns
