@@ -1,7 +1,9 @@
 """``flowscope live`` under load: ``python -m benchmarks.live rate|soak`` (root, Linux, two namespaces of its own).
 
 ``rate`` sends prepared TCP connections at a number of frames per second into a wire that is captured, and counts what
-arrived in the files; ``soak`` makes short connections for minutes and watches memory.
+arrived in the files and what the report counts as lost: together they are what was sent. ``--program scapy`` does so
+with what captures where neither dumpcap nor tcpdump is installed. ``soak`` makes short connections for minutes and
+watches memory.
 """
 
 from __future__ import annotations
@@ -116,7 +118,14 @@ def send(rate: int, seconds: float, per_connection: int) -> None:
     print(f"{_SENT_MARK}{len(starts)} {passed:.2f}", flush=True)
 
 
-def rate(frames_per_s: int, seconds: float, program: str, per_connection: int) -> None:
+def _received(name: str) -> int:
+    """Frames that have reached the captured end of the wire."""
+    line = ["ip", "-n", f"{name}-far", "-s", "-j", "link", "show", "dev", "e0"]
+    (link,) = json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    return int(link["stats64"]["rx"]["packets"])
+
+
+def rate(frames_per_s: int, seconds: float, program: str, per_connection: int, buffer_mib: int) -> None:
     """Measures a capture at a rate."""
     with wire() as name, tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "kept.pcapng"
@@ -129,30 +138,45 @@ def rate(frames_per_s: int, seconds: float, program: str, per_connection: int) -
         sender.stdout.readline()
         line = _inside(name, "far", EXE, "live", "-i", "e0", "-w", str(kept), "--program", program, "-Z", "root")
         live = subprocess.Popen(
-            [*line, "-f", "tcp", "-B", "512", "--format", "json", "--brief", "-v"],
+            [*line, "-f", "tcp", "-B", str(buffer_mib), "--format", "json", "--brief", "-v"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert live.stderr
         while "watching" not in live.stderr.readline():
             pass
         words: list[str] = []
-        threading.Thread(target=lambda: words.extend(live.stderr or ()), daemon=True).start()
+        listening = threading.Thread(target=lambda: words.extend(live.stderr or ()), daemon=True)
+        listening.start()
         time.sleep(2)
+        before = _received(name)
         sender.stdin.write("\n")
         sender.stdin.flush()
         told = sender.stdout.readline().removeprefix(_SENT_MARK).split()
-        ended = time.time()
+        ended, arrived = time.time(), _received(name) - before
         # The last words of the engine about its lag come every ten seconds; the report waits for all of it anyway.
         time.sleep(1)
         live.send_signal(signal.SIGINT)
-        out, _ = live.communicate(timeout=300)
+        assert live.stdout
+        out = live.stdout.read()
+        live.wait(300)
+        listening.join(5)
         caught_up_s = time.time() - ended
         report = json.loads(out)
         sent, passed = int(told[0]), float(told[1])
         frames = sum(capture["frames"] for capture in report["captures"])
-        lost = [issue["detail"] for capture in report["captures"] for issue in capture["issues"]]
-        print(f"{program}: {sent:,} frames sent in {passed:.1f} s ({sent / passed:,.0f}/s)")
-        print(f"in the file: {frames:,}, missing {sent - frames:,}; told: {lost or 'nothing lost'}")
+        issues = [issue for capture in report["captures"] for issue in capture["issues"]]
+        lost = sum(issue["count"] for issue in issues if issue["kind"] == "dropped-frames")
+        print(
+            f"{program}: {sent:,} frames sent in {passed:.1f} s ({sent / passed:,.0f}/s), {arrived:,} at the interface"
+        )
+        print(
+            f"in the file: {frames:,}, counted as lost: {lost:,}, together {frames + lost:,}: {sent - frames - lost:+,}"
+        )
+        print(f"told: {[issue['detail'] for issue in issues] or 'nothing lost'}")
+        for finding in report["findings"]:
+            print(
+                f"{finding['rule']}: {finding['verdict']}, {finding['count']:,} times; {' '.join(finding['caveats'])}"
+            )
         print(f"report {caught_up_s:.1f} s after the last frame, the final analysis included")
         print("".join(words[-4:]), end="")
 
@@ -220,7 +244,8 @@ def main() -> None:
     parser.add_argument("what", choices=["rate", "soak", "send"])
     parser.add_argument("--rate", type=int, default=100_000, help="frames per second")
     parser.add_argument("--seconds", type=float, help="default: 30 for rate, 600 for soak")
-    parser.add_argument("--program", default="dumpcap")
+    parser.add_argument("--program", default="dumpcap", choices=["dumpcap", "tcpdump", "scapy"])
+    parser.add_argument("--buffer", type=int, default=512, metavar="MIB", help="what the kernel may hold (default 512)")
     parser.add_argument("--per-connection", type=int, default=100, help="frames of each connection")
     parser.add_argument("--per-second", type=float, default=100, help="connections per second of the soak")
     options = parser.parse_args()
@@ -229,7 +254,7 @@ def main() -> None:
     elif options.what == "send":
         send(options.rate, options.seconds or 30, options.per_connection)
     else:
-        rate(options.rate, options.seconds or 30, options.program, options.per_connection)
+        rate(options.rate, options.seconds or 30, options.program, options.per_connection, options.buffer)
 
 
 if __name__ == "__main__":

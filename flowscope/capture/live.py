@@ -8,13 +8,16 @@ as processes of their own: what parses packets has no rights to capture.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import re
 import shutil
 import signal
+import socket
 import struct
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flowscope.errors import FlowscopeError
@@ -24,6 +27,9 @@ PROGRAMS = ("dumpcap", "tcpdump", "scapy")
 
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _STATISTICS = struct.Struct("II")
+_SO_ATTACH_FILTER = 26
+#: What waits in the kernel when the capture is told to stop is written for so long; the rest is counted as lost.
+_DRAIN_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +129,6 @@ def _main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _copy(listening: object, count: int | None, stopped: list[int], buffer_mib: int) -> int:
-    import socket
-
     from scapy.config import conf
     from scapy.utils import RawPcapWriter
 
@@ -137,33 +141,64 @@ def _copy(listening: object, count: int | None, stopped: list[int], buffer_mib: 
         except OSError:
             continue
     kernel.settimeout(0.2)
+    # Until it was bound it heard every interface.
+    _lost(kernel)
     link_type = conf.l2types.layer2num.get(listening.LL, 1)  # type: ignore[attr-defined]
     writer = RawPcapWriter(sys.stdout.buffer, linktype=link_type, nano=True, sync=True)
     writer.write_header(None)
     sys.stdout.buffer.flush()
     print(f"listening, link type {link_type}", file=sys.stderr, flush=True)
-    lost, seen, told = 0, 0, time.monotonic()
-    while not stopped and (count is None or seen < count):
+
+    def copy() -> bool:
+        """Writes the next frame, if there is one."""
         try:
             _, data, moment = listening.recv_raw()  # type: ignore[attr-defined]
         except (TimeoutError, BlockingIOError, InterruptedError):
-            data, moment = None, None
+            return False
         if data:
             seconds, rest = divmod(round(float(moment) * 1e9) if moment else time.time_ns(), 1_000_000_000)
             writer.write_packet(data, sec=seconds, usec=rest, caplen=len(data), wirelen=len(data))
-            seen += 1
+        return bool(data)
+
+    lost, seen, told = 0, 0, time.monotonic()
+    while not stopped and (count is None or seen < count):
+        seen += copy()
         if time.monotonic() - told > 1:
             lost, told = lost + _lost(kernel), time.monotonic()
             sys.stdout.buffer.flush()
             print(f"lost {lost}", file=sys.stderr, flush=True)
+    if stopped:
+        # Nothing more comes in; what came before is written.
+        _close_door(kernel)
+        kernel.setblocking(False)
+        end = time.monotonic() + _DRAIN_S
+        while time.monotonic() < end and copy():
+            pass
+        lost += _thrown_away(kernel)
     sys.stdout.buffer.flush()
     print(f"lost {lost + _lost(kernel)}", file=sys.stderr, flush=True)
     return 0
 
 
-def _lost(kernel: object) -> int:
+def _close_door(kernel: socket.socket) -> None:
+    """Lets no further frame into a packet socket: a filter of one instruction, ``return 0`` (packet(7), socket(7))."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0), 8)
+    kernel.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+
+
+def _thrown_away(kernel: socket.socket) -> int:
+    """Empties a packet socket; returns how many frames were in it."""
+    count = 0
+    with suppress(OSError):
+        while True:
+            kernel.recv(1)
+            count += 1
+    return count
+
+
+def _lost(kernel: socket.socket) -> int:
     """Frames lost since the last call: the kernel counts anew when it was asked (packet(7), PACKET_STATISTICS)."""
-    told = kernel.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)  # type: ignore[attr-defined]
+    told = kernel.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
     return int(_STATISTICS.unpack(told)[1])
 
 
