@@ -51,6 +51,8 @@ class Series:
     """After which the prober takes no answer any more; None when nobody knows."""
     healthy: tuple[int, int]
     """First and last HTTP status that counts as healthy."""
+    fits: tuple[Probe, ...] = ()
+    """Settings that what clients got speaks for about as well; empty where it was not asked, or speaks for none."""
 
     @property
     def key(self) -> Key:

@@ -10,14 +10,12 @@ import polars as pl
 
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
-from flowscope.probes.arrivals import arrivals
+from flowscope.probes.arrivals import End
 from flowscope.probes.replay import Health, stretches_of
 
 if TYPE_CHECKING:
     from flowscope.window import Window
 
-End = tuple[int, int]
-"""Address number and port."""
 Stretch = tuple[int, int]
 """From and to, in nanoseconds."""
 
@@ -74,15 +72,6 @@ def established(window: Window, member: int, down_ns: int, grace_ns: int) -> tup
     went_on = (pl.col("spoke") > down_ns + grace_ns).fill_null(value=False)
     cut = pl.col("reset") & (pl.col("end") <= down_ns + grace_ns)
     return alive.filter(went_on).height, alive.filter(cut & ~went_on).height
-
-
-def called(window: Window, frontends: Iterable[End]) -> pl.DataFrame:
-    """Connections to frontends: ``path``, ``outcome``, ``asked_ns`` (the first SYN) and ``at_ns`` (at a member)."""
-    ends = pl.DataFrame(list(frontends), schema={"dst": pl.UInt32, "dst_port": pl.UInt16}, orient="row")
-    legs = window.legs.join(ends, ["dst", "dst_port"], how="semi").select(pl.col("leg").cast(pl.UInt64))
-    asked = window.judgeable.with_columns(leg=pl.col("first_leg").cast(pl.UInt64)).join(legs, "leg", how="semi")
-    asked = asked.filter(pl.col("outcome") != "unknown").select("path", "outcome", asked_ns="first_ns")
-    return asked.join(arrivals(window).select("path", "at_ns"), "path", how="left").sort("asked_ns", "path")
 
 
 def without(stretch: Stretch, taken: Iterable[Stretch]) -> list[Stretch]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowscope.probes.compare import End, Group, groups
+from flowscope.probes.arrivals import End
+from flowscope.probes.compare import Group, groups
 from flowscope.probes.policies import FAILS_OPEN, State
 from flowscope.probes.replay import Health
 

@@ -6,7 +6,7 @@ them together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: After so many intervals without a probe nobody knows what the prober thinks.
 _LOST_TOUCH = 3
+#: Probes that are one interval apart, as evenly as a prober sends them, in intervals.
+_ONE_PROBE = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Change:
     reason: str
     how: str | None = None
     """How the probe failed that made it so, in the words of the readings."""
+    earliest_ns: int | None = None
+    """None, as :attr:`latest_ns`, unless settings that fit as well put the change at another time."""
+    latest_ns: int | None = None
+    sure: bool = True
+    """False when with such a setting it did not happen at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +96,52 @@ def replay(window: Window) -> tuple[Health, ...]:
     found = []
     for key, one in known.items():
         own = parts[key].sort("decided_ns", "sent_ns")
-        found.append(Health(one, own, tuple(_timeline(one, own))))
+        found.append(_settled(one, own) if one.fits else Health(one, own, tuple(_timeline(one, own))))
     return tuple(found)
+
+
+def _settled(one: Series, readings: pl.DataFrame) -> Health:
+    """The series by the setting that was chosen, with what the others that fit as well say of each change."""
+    others = {tuple(_timeline(replace(one, thresholds=setting), readings)) for setting in one.fits}
+    timeline = tuple(_timeline(one, readings))
+    changes = tuple(_ranged(timeline, at, others) for at in range(len(timeline)))
+    # A change that is sure to a probe is as good as known; where one is not, the setting is not.
+    wide = any(not change.sure or _spread(change) > one.interval_ns * _ONE_PROBE for change in changes)
+    return Health(replace(one, policy_by="assumed" if wide else "traffic"), readings, changes)
+
+
+def _ranged(timeline: Sequence[Change], at: int, others: Iterable[Sequence[Change]]) -> Change:
+    change = timeline[at]
+    known = at > 0 and timeline[at - 1].state != "unknown"
+    if change.state == "unknown" or (change.state == "up" and not known):
+        # When it became known that a member is up is a matter of the capture.
+        return change
+    after = timeline[at - 1].time_ns if at else 0
+    before = timeline[at + 1].time_ns if at + 1 < len(timeline) else 2**63
+    near = [
+        [one.time_ns for one in other if one.state == change.state and after < one.time_ns < before] for other in others
+    ]
+    times = [min(found, key=lambda time: abs(time - change.time_ns)) for found in near if found]
+    if set(times) <= {change.time_ns} and all(near):
+        return change
+    return replace(change, earliest_ns=min(times), latest_ns=max(times), sure=all(near))
+
+
+def _spread(change: Change) -> int:
+    if change.earliest_ns is None or change.latest_ns is None:
+        return 0
+    return max(change.latest_ns - change.time_ns, change.time_ns - change.earliest_ns)
 
 
 def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
     policy = POLICIES[one.policy](one.thresholds)
     state: State = "unknown"
-    before: int | None = None
-    for sent, decided, result, how, status in readings.select(
-        "sent_ns", "decided_ns", "result", "how", "status"
-    ).iter_rows():
-        if before is not None and sent - before > _LOST_TOUCH * one.interval_ns:
+    for before, paused, decided, result, how, status in _turning(readings, one, sum(policy.turns)).iter_rows():
+        if paused:
             policy = POLICIES[one.policy](one.thresholds)
             if state != "unknown":
                 state = "unknown"
                 yield Change(before + _LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
-        before = sent
-        if result == "open":
-            continue
         if result == "unknown":
             # It may have been either, so what follows starts anew.
             policy = POLICIES[one.policy](one.thresholds)
@@ -118,6 +152,18 @@ def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
             state = now
             text = reason(how, status) if result != "unknown" else "what it got cannot be read"
             yield Change(decided, state, text, how)
+
+
+def _turning(readings: pl.DataFrame, one: Series, longest: int) -> pl.DataFrame:
+    """Of probes in a row that went alike only so many as may turn a decision; ``before`` is when the last was sent."""
+    before = pl.col("sent_ns").shift(1)
+    long = (pl.col("sent_ns") - before > _LOST_TOUCH * one.interval_ns).fill_null(value=False)
+    rows = readings.with_columns(before=before, stretch=long.cum_sum()).filter(pl.col("result") != "open")
+    paused = (pl.col("stretch") != pl.col("stretch").shift(1)).fill_null(value=False)
+    few = pl.int_range(pl.len()).over(pl.struct("result", "stretch").rle_id()) < longest
+    return rows.with_columns(paused=paused).filter(few).select(
+        "before", "paused", "decided_ns", "result", "how", "status"
+    )  # fmt: skip
 
 
 def reason(how: str | None, status: int | None) -> str:

@@ -9,7 +9,7 @@ from flowscope.report.times import rfc3339_text
 
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
-    from flowscope.probes.compare import End
+    from flowscope.probes.arrivals import End
     from flowscope.probes.pools import PoolChange, PoolHealth
 
 

@@ -13,12 +13,15 @@ from flowscope.report.times import SECOND, rfc3339_text
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.probes.asked import Key
-    from flowscope.probes.replay import Health
+    from flowscope.probes.replay import Change, Health
 
 Probed = tuple[int, int]
 """Address number and port of what is probed."""
 
-_CHANGE = pl.Struct({"time": pl.String, "state": pl.String, "reason": pl.String})
+_CHANGE = pl.Struct({
+    "time": pl.String, "state": pl.String, "reason": pl.String,
+    "earliest": pl.String, "latest": pl.String, "sure": pl.Boolean,
+})  # fmt: skip
 _COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
     "member": pl.String,
     "name": pl.String,
@@ -119,8 +122,16 @@ def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
         "failed": health.failed.height,
         "latency_ms": latency_ms(health),
         "known_by": one.by,
-        "timeline": [
-            {"time": rfc3339_text(change.time_ns), "state": change.state, "reason": change.reason}
-            for change in health.timeline
-        ],
+        "timeline": [_change(change) for change in health.timeline],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "time": rfc3339_text(change.time_ns),
+        "state": change.state,
+        "reason": change.reason,
+        "earliest": None if change.earliest_ns is None else rfc3339_text(change.earliest_ns),
+        "latest": None if change.latest_ns is None else rfc3339_text(change.latest_ns),
+        "sure": change.sure,
     }

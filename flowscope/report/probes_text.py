@@ -16,7 +16,7 @@ from flowscope.report.times import clock, zone
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.probes.policies import State
-    from flowscope.probes.replay import Health
+    from flowscope.probes.replay import Change, Health
 
 _STRIP = 60
 _SIGNS = {"up": "=", "down": "x", "unknown": "."}
@@ -42,7 +42,7 @@ def render_probes(analysis: Analysis, out: BinaryIO, look: Look) -> None:
     lines = [paint(table[0], "heading"), *table[1:], *_totals(analysis), ""]
     lines += [f"{span}: = up, x down, . unknown", *columns(strips), ""]
     for health in analysis.health:
-        changes = [(one.time_ns, one.state, one.reason) for one in health.timeline]
+        changes = [(one.time_ns, one.state, one.reason + in_doubt(one, look.utc)) for one in health.timeline]
         lines += _changes(_called(analysis, health), changes, look)
         if not changes and "unknown" in health.readings["result"]:
             lines.append("  its state is not known: what the prober got cannot be read (TLS, or frames that were cut)")
@@ -62,6 +62,16 @@ def _none(analysis: Analysis) -> bytes:
             "another source or port than given would look like this.\n"
         )
     return text.encode()
+
+
+def in_doubt(change: Change, utc: bool) -> str:
+    """Between which times it was, where several settings of the prober fit what clients got."""
+    if change.earliest_ns is None or change.latest_ns is None:
+        return ""
+    words = f"between {clock(change.earliest_ns, utc, 3)} and {clock(change.latest_ns, utc, 3)}"
+    if change.earliest_ns == change.latest_ns:
+        words = "then"
+    return f" ({words}{'' if change.sure else ', or not at all'}: the thresholds are not known)"
 
 
 def _totals(analysis: Analysis) -> Iterator[str]:

@@ -38,7 +38,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
-from flowscope.probes.compare import Group, Stretch, called, groups
+from flowscope.probes.arrivals import called
+from flowscope.probes.compare import Group, Stretch, groups
 from flowscope.probes.policies import FAILS_OPEN
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text, span

@@ -20,6 +20,10 @@ class Policy(Protocol):
 
     state: State
 
+    @property
+    def turns(self) -> tuple[int, int]:
+        """Failures in a row that take out a member of which all probes were good, and successes that bring one back."""
+
     def add(self, good: bool) -> State:
         """Counts a probe and returns the state after it."""
 
@@ -32,9 +36,6 @@ POLICIES: dict[str, Callable[[Probe | None], Policy]] = {
     "generic": generic.policy,
 }
 """A fresh policy by name, with the settings of a topology, else the documented ones."""
-
-IN_A_ROW = frozenset(POLICIES) - {"front-door"}
-"""Policies that count probes in a row, so a threshold shows in when the balancer acts."""
 
 FAILS_OPEN = {"azure-lb": False, "front-door": True, "aws-nlb": True, "gcp": True}
 """What is documented for a pool without any member that is up; of a generic balancer nothing is."""

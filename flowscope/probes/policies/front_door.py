@@ -31,6 +31,11 @@ class Samples:
         self._last: deque[bool] = deque(maxlen=size)
         self._size, self._needed = size, needed
 
+    @property
+    def turns(self) -> tuple[int, int]:
+        """Bad ones that leave too few good ones among the last, and good ones that are enough."""
+        return self._size - self._needed + 1, self._needed
+
     def add(self, good: bool) -> State:
         """Counts a probe and returns the state after it."""
         self._last.append(good)

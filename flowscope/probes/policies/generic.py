@@ -27,6 +27,11 @@ class RiseAndFall:
         self._fall, self._rise = fall, rise
         self._good = self._bad = 0
 
+    @property
+    def turns(self) -> tuple[int, int]:
+        """The thresholds."""
+        return self._fall, self._rise
+
     def add(self, good: bool) -> State:
         """Counts a probe and returns the state after it."""
         self._good, self._bad = (self._good + 1, 0) if good else (0, self._bad + 1)

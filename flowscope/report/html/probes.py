@@ -14,6 +14,7 @@ from flowscope.report.html.quality import table
 from flowscope.report.layout import counted, shortened
 from flowscope.report.markup import Child, Element, element
 from flowscope.report.probe_rows import endpoint, latency_ms
+from flowscope.report.probes_text import in_doubt
 from flowscope.report.times import SECOND
 
 if TYPE_CHECKING:
@@ -173,7 +174,15 @@ def _table(view: View, healths: list[Health]) -> Element:
 
 def _changes(view: View, healths: list[Health]) -> Element | None:
     rows: list[tuple[int, tuple[Child, ...]]] = [
-        (change.time_ns, (view.moment(change.time_ns, 3), _called(view, one), _SIGNS[change.state], change.reason))
+        (
+            change.time_ns,
+            (
+                view.moment(change.time_ns, 3),
+                _called(view, one),
+                _SIGNS[change.state],
+                change.reason + in_doubt(change, True),
+            ),
+        )
         for one in healths
         for change in one.timeline
     ]
