@@ -1,13 +1,17 @@
 """Every fault of the lab, live: ``python -m tests.live.lab_faults [--seed N] [--jobs N] [--out DIR] [SCENARIO...]``.
 
 Each scenario is watched at a member, at the balancer, and at balancer and members at once. The table has one row per
-finding of a report: seconds between the moment since when the frames prove it and the line that told it, whether that
-was while the traffic ran, and whether the report is that of ``flowscope analyze`` on the written files.
+finding of a report: seconds between the moment since when the frames prove it and the line that told it, seconds
+between that line and the end of the traffic, and whether the report is that of ``flowscope analyze`` on the written
+files. A fault that a report holds and that was not told while traffic ran fails, as does one that two points at once
+do not tell, and one that was told more than two seconds after its proof. Moments of proof are found out once nothing
+is played any more: that takes the processors of live runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -18,7 +22,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,60 +31,15 @@ from tests.lab.compare import same
 from tests.lab.run import obey
 from tests.lab.scenarios.index import load
 from tests.lab.world import missing, sweep
+from tests.live.outcomes import Heard, Outcome, Row, late, summary, tell
 from tests.live.playing import PLACES, Played, Watcher, play
 from tests.live.proof import Prefixes
 
-#: Needs files that are written while or after the scenario plays.
-GIVEN_LATER = ("nsg-deny",)
 #: A link that comes up says so with its first look, a second later.
 _STARTING_S = 3.0
 
 
-@dataclass
-class Row:
-    """One finding of one report."""
-
-    scenario: str
-    place: str
-    rule: str
-    verdict: str
-    expected: bool
-    told: bool
-    """Before the run was ended."""
-    delay_s: float | None
-    """After its proof; None when it was not measured."""
-    running: bool
-    """It was told while the traffic ran."""
-    subject: str = ""
-
-
-@dataclass
-class Outcome:
-    """What became of one scenario."""
-
-    name: str
-    rows: list[Row] = field(default_factory=list)
-    differs: dict[str, list[str]] = field(default_factory=dict)
-    """By place, how its report differs from the one of the files."""
-    missing: list[str] = field(default_factory=list)
-    """Expected, and in no report."""
-    untold: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    """Told and neither withdrawn nor in the report, or told twice."""
-    note: str = ""
-    files: list[Path] = field(default_factory=list)
-    """What was kept."""
-    busy: float = 0.0
-    """Programs that wanted a processor, for each that there is."""
-    seconds: float = 0.0
-
-    @property
-    def good(self) -> bool:
-        """All that was expected was told, and the reports are those of the files."""
-        return not (self.missing or self.untold or self.wrong or any(self.differs.values()) or self.note)
-
-
-def watch(name: str, seed: int, out: Path, places: Sequence[str] = PLACES, *, measured: bool = True) -> Outcome | None:
+def watch(name: str, seed: int, out: Path, places: Sequence[str] = PLACES) -> Outcome | None:
     """Plays a scenario and judges what was told; None when there is nothing that live could tell.
 
     Args:
@@ -89,7 +47,6 @@ def watch(name: str, seed: int, out: Path, places: Sequence[str] = PLACES, *, me
         seed: of its addresses and timings.
         out: a folder for the captures.
         places: where it is watched.
-        measured: find out since when each finding is proven.
     """
     began = time.time()
     outcome = Outcome(name)
@@ -99,9 +56,9 @@ def watch(name: str, seed: int, out: Path, places: Sequence[str] = PLACES, *, me
         if stage.degraded or not wanted:
             return None
         for watcher in stage.watchers:
-            _judge(outcome, stage, watcher, wanted, measured=measured)
-        found = [finding for watcher in stage.watchers for finding in watcher.findings]
-        sure = [finding for finding in found if finding["verdict"] != "undecided"]
+            _judge(outcome, stage, watcher, wanted)
+        (at_once,) = (watcher for watcher in stage.watchers if watcher.place == "both")
+        sure = [finding for finding in at_once.findings if finding["verdict"] != "undecided"]
         outcome.missing = [
             f"{item['rule']} {item['subject']}" for item in wanted if not any(same(item, one) for one in sure)
         ]
@@ -112,29 +69,33 @@ def watch(name: str, seed: int, out: Path, places: Sequence[str] = PLACES, *, me
     return outcome
 
 
-def _judge(outcome: Outcome, stage: Played, watcher: Watcher, wanted: list[dict[str, Any]], *, measured: bool) -> None:
+def _judge(outcome: Outcome, stage: Played, watcher: Watcher, wanted: list[dict[str, Any]]) -> None:
     outcome.differs[watcher.place] = differences(watcher)
     outcome.wrong += astray(watcher)
-    outcome.files += watcher.files
     cut = watcher.kept.with_name(f"cut-{watcher.place}")
-    prefixes = Prefixes(watcher.files, watcher.topology, cut) if measured else None
+    outcome.heard.append(Heard(watcher.place, tuple(watcher.files), watcher.topology, watcher.rules, cut))
+    ended = min(watcher.last_frame_s, stage.traffic_ended)
     for finding in watcher.findings:
-        told = watcher.told_at(finding["key"])
-        expected = any(same(item, finding) for item in wanted)
-        told = told if told is not None and told < stage.stopped_at else None
-        delay = None
-        if told is not None and prefixes is not None:
-            proven = prefixes.proven_at(finding["key"], told)
-            delay = 0.0 if proven is None else told - proven
-        outcome.rows.append(
-            Row(
-                outcome.name, watcher.place, finding["rule"], finding["verdict"], expected,
-                told is not None, delay,
-                told is not None and told < stage.traffic_ended, finding["key"],
-            )
-        )  # fmt: skip
-        if expected and told is None and finding["verdict"] != "undecided":
-            outcome.untold.append(f"{watcher.place}: {finding['key']}")
+        key, expected = finding["key"], any(same(item, finding) for item in wanted)
+        row = Row(
+            outcome.name, watcher.place, finding["rule"], finding["verdict"], expected, watcher.told_at(key), ended, key
+        )
+        outcome.rows.append(row)
+        if expected and not row.running and row.verdict != "undecided":
+            late = "only in the report" if row.told is None else f"{row.told - ended:.1f} s after the last frame"
+            outcome.untold.append(f"{watcher.place}: {key}: {late}")
+
+
+def measure(outcome: Outcome) -> Outcome:
+    """Finds out since when each finding that was told is proven."""
+    for heard in outcome.heard:
+        prefixes = Prefixes(heard.files, heard.topology, heard.rules, heard.cut)
+        for row in outcome.rows:
+            if row.place == heard.place and row.told is not None:
+                proven = prefixes.proven_at(row.key, row.told)
+                row.delay_s = 0.0 if proven is None else row.told - proven
+        shutil.rmtree(heard.cut)
+    return outcome
 
 
 def comparable(line: dict[str, Any], ready_ns: int) -> dict[str, Any] | None:
@@ -186,32 +147,8 @@ def astray(watcher: Watcher) -> list[str]:
     return wrong + [f"{watcher.place}: not in the report: {key}" for key in left]
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """The table in Markdown."""
-    lines = [
-        "| scenario | place | finding | verdict | told after its proof, s | while traffic ran | report = files |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for outcome in sorted(outcomes, key=lambda one: one.name):
-        for row in outcome.rows:
-            delay = "only in the report" if not row.told else "" if row.delay_s is None else f"{row.delay_s:.1f}"
-            equal = "no" if outcome.differs[row.place] else "yes"
-            mark = "" if row.expected else " (not scripted)"
-            cells = (
-                row.scenario,
-                row.place,
-                row.rule + mark,
-                row.verdict,
-                delay,
-                "yes" if row.running else "no",
-                equal,
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main() -> int:
-    """The command line; 1 when a fault was not told or a report differs."""
+    """The command line; 1 when a fault was not told, or told too late, or a report differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.live.lab_faults", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--seed", type=int, help="addresses, ports and timings come from it (default: random)")
@@ -226,40 +163,38 @@ def main() -> int:
     sweep()
     seed = options.seed if options.seed is not None else random.randrange(10_000)
     out = options.out or Path(tempfile.mkdtemp(prefix="flowscope-live-lab-"))
-    names = options.names or [name for name in load() if not name.startswith("healthy") and name not in GIVEN_LATER]
+    names = options.names or [name for name in load() if not name.startswith("healthy")]
     names = [name for name in names if all(shutil.which(tool) for tool in load()[name].needs)]
     print(f"seed {seed}, into {out}")
-    began, outcomes, silent = time.time(), [], []
+    began, played, silent = time.time(), dict[str, Outcome](), list[str]()
     with ProcessPoolExecutor(options.jobs, initializer=obey, initargs=(os.getpid(),)) as pool:
-        running = {pool.submit(watch, name, seed, out, measured=not options.unmeasured): name for name in names}
+        running = {pool.submit(watch, name, seed, out): name for name in names}
         try:
             for future in as_completed(running):
                 outcome = future.result()
                 if outcome is None:
                     silent.append(running[future])
                     continue
-                outcomes.append(outcome)
-                word, took = "ok" if outcome.good else "FAIL", f"{outcome.seconds:5.1f} s"
-                print(f"{word:4s} {outcome.name:28s} {took}, load {outcome.busy:.1f} per processor", flush=True)
-                differ = [f"{place}: {line[:600]}" for place, lines in outcome.differs.items() for line in lines[:4]]
-                untold = [f"only in the report: {one}" for one in outcome.untold]
-                absent = [f"nowhere: {one}" for one in outcome.missing]
-                for line in (*absent, *untold, *outcome.wrong, *differ, *outcome.note.splitlines()[-8:]):
-                    print(f"       {line}", flush=True)
-        finally:
+                played[outcome.name] = outcome
+                tell(outcome)
+            if not options.unmeasured:
+                for future in as_completed([pool.submit(measure, outcome) for outcome in played.values()]):
+                    outcome = future.result()
+                    played[outcome.name] = outcome
+        except BaseException:
+            # Told to end: each takes its world down.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
-    print(table(outcomes))
-    delays = sorted(row.delay_s for one in outcomes for row in one.rows if row.delay_s is not None and row.expected)
-    late = sum(delay > 2 for delay in delays)
-    bad = sum(not outcome.good for outcome in outcomes)
-    if delays:
-        print(
-            f"{len(delays)} scripted findings told, median {delays[len(delays) // 2]:.1f} s after their proof, "
-            f"longest {delays[-1]:.1f} s, {late} later than 2 s"
-        )
-    print(f"{len(outcomes)} scenarios, {bad} failed, {time.time() - began:.0f} s")
-    print(f"without a fault that live could tell: {', '.join(sorted(silent)) or 'none'}")
-    return 1 if bad else 0
+            raise
+        finally:
+            # Also what was done when it is told to end.
+            outcomes = list(played.values())
+            bad = sum(not outcome.good for outcome in outcomes)
+            print(summary(outcomes))
+            print(f"{len(outcomes)} of {len(names)} scenarios, {bad} failed, {time.time() - began:.0f} s")
+            print(f"without a fault that live could tell: {', '.join(sorted(silent)) or 'none'}", flush=True)
+    return 1 if bad or any(map(late, outcomes)) else 0
 
 
 if __name__ == "__main__":

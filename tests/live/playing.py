@@ -11,20 +11,23 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.lab import degrade
+from tests.lab import degrade, files
 from tests.lab.capture import Tap
 from tests.lab.plan import Plan
 from tests.lab.scenarios.index import load
 from tests.lab.stage import Calls, Stage
 from tests.lab.world import World
 
-#: After the traffic watching goes on for so long, and longer on a busy machine: deadlines pass.
-LINGER_S = 7.0
-MOST_BUSY = 5.0
+#: What clients do goes on for so long after the scenario's own calls, and longer on a busy machine: the deadline of a
+#: silent SYN is three seconds, and a finding may take two more.
+GOING_ON_S = 7.0
+MOST_BUSY = 3.0
+#: Between two of these calls.
+GAP_S = 0.4
 EXE = str(Path(sys.executable).with_name("flowscope"))
 PLACES = ("member", "balancer", "both")
 """At one member, at both interfaces of the balancer, and at balancer and members at once through pipes."""
@@ -39,6 +42,9 @@ class Watcher:
     """Node and interface; with ``both`` a tcpdump at each writes into a named pipe."""
     kept: Path
     topology: Path | None = None
+    rules: Path | None = None
+    taps: Sequence[Tap] = ()
+    """The lab's own points at the same places."""
     ready_ns: int = 0
     """When it said that it watches."""
     process: subprocess.Popen[str] | None = None
@@ -51,27 +57,15 @@ class Watcher:
         """Begin; :meth:`ready` waits until it watches."""
         if self.place == "both":
             names = [str(self.kept.with_name(f"{node}-{interface}")) for node, interface in self.points]
-            for name, (node, interface) in zip(names, self.points, strict=True):
+            for name, (node, interface), tap in zip(names, self.points, self.taps, strict=True):
                 os.mkfifo(name)
-                line = [
-                    "tcpdump",
-                    "-i",
-                    interface,
-                    "-n",
-                    "-U",
-                    "--immediate-mode",
-                    "-Z",
-                    "root",
-                    "-B",
-                    "32768",
-                    "-w",
-                    name,
-                ]
+                line = ["tcpdump", "-i", interface, "-n", "-U", "--immediate-mode", "-Z", "root", "-B", "32768"]
+                # Where the scenario's fault is how it was captured, it is captured so here as well.
+                line += ["-s", str(tap.snap), "-w", name, *([tap.only] if tap.only else [])]
                 self._dumps.append(world.spawn(node, line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
         else:
             names = [word for _, interface in self.points for word in ("-i", interface)]
-        known = ["--topology", str(self.topology)] if self.topology else []
-        line = [EXE, "live", *names, *known, "-w", str(self.kept), "--format", "jsonl", "-Z", "root", "--utc"]
+        line = [EXE, "live", *names, *self._known, "-w", str(self.kept), "--format", "jsonl", "-Z", "root", "--utc"]
         self.process = world.spawn(self.points[0][0], line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._threads = [threading.Thread(target=one, daemon=True) for one in (self._lines, self._words)]
         for thread in self._threads:
@@ -115,6 +109,12 @@ class Watcher:
             self.errors.append(line)
 
     @property
+    def _known(self) -> list[str]:
+        """What people know, as options."""
+        topology = ["--topology", str(self.topology)] if self.topology else []
+        return [*topology, *(["--nsg", str(self.rules)] if self.rules else [])]
+
+    @property
     def files(self) -> list[Path]:
         """What was kept, in the order of the points."""
         if len(self.points) == 1:
@@ -132,6 +132,11 @@ class Watcher:
         """The report's findings."""
         return [line for line in self.final if line["type"] == "finding"]
 
+    @property
+    def last_frame_s(self) -> float:
+        """The time of the last frame that was kept, Unix seconds."""
+        return max((frame.ns for path in self.files for frame in files.read(path).frames), default=0) / 1e9
+
     def told_at(self, key: str) -> float | None:
         """When the finding that the report holds was told, for good: not counting what was withdrawn."""
         at = None
@@ -144,8 +149,7 @@ class Watcher:
 
     def offline(self) -> list[dict[str, Any]]:
         """The lines of ``flowscope analyze`` on what was kept."""
-        known = ["--topology", str(self.topology)] if self.topology else []
-        line = [EXE, "analyze", *map(str, self.files), *known, "--format", "jsonl", "--utc"]
+        line = [EXE, "analyze", *map(str, self.files), *self._known, "--format", "jsonl", "--utc"]
         done = subprocess.run(line, capture_output=True, text=True, check=True)
         return [json.loads(text) for text in done.stdout.splitlines()]
 
@@ -156,7 +160,6 @@ class Played(Stage):
     watchers: list[Watcher]
     places: Sequence[str] = PLACES
     traffic_ended = 0.0
-    stopped_at = 0.0
     degraded = False
     """Its captures are made worse afterwards, which live does not see."""
 
@@ -173,6 +176,9 @@ class Played(Stage):
             for place in self.places
         ]
         for watcher in self.watchers:
+            rules = self.folder / "nsg.json"
+            watcher.rules = rules if rules.exists() else None
+            watcher.taps = [self._tap(node, interface) for node, interface in watcher.points]
             # Who watches a member knows nothing of the balancer.
             if watcher.place != "member" and self.tables.frontends + self.tables.snats:
                 self._tell(watcher)
@@ -186,12 +192,14 @@ class Played(Stage):
 
     def _tell(self, watcher: Watcher) -> None:
         """What people know when the watching begins: the balancer's table, and where they watch."""
-        taps = [
-            Tap(interface if node == "lb" else node, node, interface, path=path)
-            for (node, interface), path in zip(watcher.points, watcher.files, strict=True)
-        ]
+        taps = [replace(tap, path=path) for tap, path in zip(watcher.taps, watcher.files, strict=True)]
         watcher.topology = self.folder / f"known-{watcher.place}.toml"
         watcher.topology.write_text(self.tables.text(taps))
+
+    def _tap(self, node: str, interface: str) -> Tap:
+        """The lab's point there, or one like it."""
+        ours = [tap for tap in self.taps if (tap.node, tap.interface) == (node, interface)]
+        return ours[0] if ours else Tap(f"lb_{interface[:-1]}" if node == "lb" else node, node, interface)
 
     def _member(self) -> str:
         """The member that the scenario is about, else one of two that it is about to draw."""
@@ -204,16 +212,28 @@ class Played(Stage):
         return drawn
 
     def call(self, calls: Calls) -> None:
-        """The traffic; the last of it ends it."""
+        """The scenario's traffic, and more of the same until what it shows can have been told."""
         super().call(calls)
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        super().call(self._going_on(calls, GOING_ON_S * min(max(1.0, busy), MOST_BUSY)))
         self.traffic_ended = time.time()
+
+    def _going_on(self, calls: Calls, seconds: float) -> Calls:
+        """Each node's ordinary calls, for some time: those that are not made to meet a fault, where there are such."""
+        more: Calls = {}
+        for node, groups in calls.items():
+            plain = [group for group in groups if not group.get("sport") and not group.get("tag")]
+            chosen = {key: value for key, value in (plain or groups)[0].items() if key not in ("sport", "at")}
+            more[node] = [chosen | {"count": round(seconds / GAP_S), "gap": GAP_S}]
+            if self.tables.snats and any("inside" in row for row in self.tables.snats):
+                # A port is taken for minutes: new calls would use up what the scenario leaves free.
+                steps = [step for _ in range(round(seconds / GAP_S)) for step in (["get", 3], ["sleep", GAP_S])]
+                more[node] = [chosen | {"count": 1, "steps": steps}]
+        return more
 
     def stop(self) -> None:
         """The traffic has ended: end the captures, then the watchers."""
         super().stop()
-        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-        time.sleep(max(0.0, self.traffic_ended + LINGER_S * min(max(1.0, busy), MOST_BUSY) - time.time()))
-        self.stopped_at = time.time()
         for watcher in self.watchers:
             watcher.stop()
         for watcher in self.watchers:

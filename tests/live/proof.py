@@ -22,12 +22,14 @@ class Prefixes:
     Args:
         paths: the written files.
         topology: a topology file, when the run was told one.
+        rules: a file of security rules, when the run was told one.
         folder: for a copy of the files' beginnings.
     """
 
-    def __init__(self, paths: Sequence[Path], topology: Path | None, folder: Path) -> None:
+    def __init__(self, paths: Sequence[Path], topology: Path | None, rules: Path | None, folder: Path) -> None:
         self._captures = [(path, files.read(path)) for path in paths]
-        self._given = Given.read(None if topology is None else str(topology), Settings())
+        self._settings = Settings(nsg=() if rules is None else (str(rules),))
+        self._given = Given.read(None if topology is None else str(topology), self._settings)
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self._known: dict[int, set[str]] = {}
@@ -64,9 +66,8 @@ class Prefixes:
             part = files.Capture(capture.links, capture.names, capture.snap, cut)
             paths.append(str(self._folder / path.name))
             files.write_ng(Path(paths[-1]), part)
-        settings = Settings()
-        tables, read = read_captures(paths, settings)
+        tables, read = read_captures(paths, self._settings)
         frames = Frames.of(tables)
         points = frames.points.with_columns(until_ns=pl.lit(until_ns, pl.Int64))
         whole = Frames(frames.flows, frames.events, frames.messages, frames.issues, frames.addresses, points)
-        return follow(whole, read, self._given, settings)
+        return follow(whole, read, self._given, self._settings)

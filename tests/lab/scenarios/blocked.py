@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from tests.lab.check import SYN, SYN_ACK, Witness
 from tests.lab.nat import drop
@@ -12,11 +13,17 @@ from tests.lab.stage import Stage
 
 
 def play(
-    stage: Stage, where: str, block: str, node: str, family: str, hook: str, linear: int = 4, **details: object
-) -> Member:
-    """Calls to a pool of which one member's data port is blocked by a rule with MEMBER and PORT in it."""
+    stage: Stage, where: str, block: str, node: str, family: str, hook: str, linear: int = 4,
+    known: Callable[[Member], None] | None = None, **details: object,
+) -> Member:  # fmt: skip
+    """Calls to a pool of which one member's data port is blocked by a rule with MEMBER and PORT in it.
+
+    ``known`` writes what people know of that before the first packet.
+    """
     victim, port = stage.rng.choice(stage.members), stage.plan.data_port
     stage.extra["blocked"] = victim.name
+    if known is not None:
+        known(victim)
     stage.balance()
     stage.serve_pool()
     rule = block.replace("MEMBER", victim.address).replace("PORT", str(port))
@@ -154,10 +161,12 @@ def group(*rules: tuple[str, int, str, str, str]) -> str:
 @scenario("nsg-deny", before)
 def nsg_deny(stage: Stage) -> None:
     """A security group denies data to one member before the rule that allows it; the group's file is given."""
+
+    def known(victim: Member) -> None:
+        denied = ("deny-one", 200, "Deny", f"{victim.address}/32", str(stage.plan.data_port))
+        (stage.folder / "nsg.json").write_text(group(denied, ("allow-all", 300, "Allow", "*", "*")))
+
     rule = "ip daddr MEMBER tcp dport PORT counter drop"
-    victim = play(stage, "upstream_of_vm", rule, "sw", "bridge", "forward")
-    port = str(stage.plan.data_port)
-    denied = ("deny-one", 200, "Deny", f"{victim.address}/32", port)
-    (stage.folder / "nsg.json").write_text(group(denied, ("allow-all", 300, "Allow", "*", "*")))
+    victim = play(stage, "upstream_of_vm", rule, "sw", "bridge", "forward", known=known)
     stage.expected.clear()
     stage.expect("nsg-deny", stage.member_at(victim), backend=victim.name, note="given with --nsg nsg.json")
