@@ -15,14 +15,16 @@ from flowscope.nat.proxy_bytes import hello_joins, stream_joins, timing_joins
 from flowscope.nat.proxy_choice import chosen
 from flowscope.nat.proxy_client import address_pairs, endpoint_pairs
 from flowscope.nat.proxy_clocks import aligned, crossings, on_one_clock
+from flowscope.nat.proxy_cut_header import cut_header_joins, cut_headers, said_by_headers
 from flowscope.nat.proxy_exchanges import clients, exchanges
 from flowscope.nat.proxy_header import header_joins, header_pairs, named_clients
+from flowscope.nat.proxy_presumed import presumed_ties
 from flowscope.nat.proxy_request import by_client, request_pairs
 from flowscope.nat.proxy_sides import TIMES, on_islands, sides
 from flowscope.nat.proxy_ties import probed
 from flowscope.nat.topology import Topology
 
-PROXIED = {
+PROXIED: dict[str, pl.DataType | type[pl.DataType]] = {
     "leg": pl.UInt64,
     "before": pl.UInt64,
     "bits": pl.Float64,
@@ -30,6 +32,7 @@ PROXIED = {
     "ambiguous": pl.Boolean,
     "method": pl.String,
     "requests": pl.UInt32,
+    "crossed": pl.List(pl.Struct({"front": pl.UInt32, "back": pl.UInt32})),
 }
 """Columns of :func:`join_proxied`."""
 
@@ -37,6 +40,8 @@ PROXIED = {
 _MOST_BITS = 40.0
 #: Between the address a header names and the proxy.
 _MOST_TRANSLATORS = 8
+#: A request whose pair is so far ahead of any other tells of the clocks as well.
+_ALONE_BITS = 8.0
 _ASKED_TIMES = ("asked_ns", "answered_ns", "until_ns")
 
 
@@ -63,7 +68,8 @@ def join_proxied(
 
     Returns:
         Columns as in :data:`PROXIED`, one row per pair of legs; ``requests`` counts what the pair carried, where
-        requests were compared. ``before`` is null where several fit as well (``ambiguous``).
+        requests were compared, and ``crossed`` lists the exchanges of both sides that nothing else could have been.
+        ``before`` is null where several fit as well (``ambiguous``).
     """
     # Datagrams cross no such proxy.
     messages = messages.filter(~pl.col("kind").str.contains("^(dns|quic)-"))
@@ -76,7 +82,10 @@ def join_proxied(
     # Only where several points saw a leg is there a choice.
     several = flows["leg"].n_unique() < flows.height
     to_servers = on_islands(exchanges(messages, flows, clocks, "first"), clocks) if several else from_clients
-    said = clients(to_servers, addresses)
+    cut = cut_headers(messages, flows, addresses)
+    said = pl.concat(
+        [clients(to_servers, addresses), said_by_headers(cut, to_servers)], how="vertical_relaxed"
+    ).unique()
     headers = named_clients(messages, flows, addresses)
     if known["island"].n_unique() > 1:
         sent, named = by_client(known, from_clients, to_servers, said)
@@ -95,10 +104,13 @@ def join_proxied(
     by_header = header_joins(header_pairs(headers.join(backs, "leg", how="semi"), known))
     found.append(_as_joins(_to_the_end(by_header, joined), "proxy-protocol"))
     fronts, backs = _without(fronts, backs, found[-1])
+    by_rest = cut_header_joins(cut, fronts, backs, addresses)
+    found.append(_as_joins(_to_the_end(by_rest, joined), "proxy-protocol"))
+    fronts, backs = _without(fronts, backs, found[-1])
 
     asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
     asked_back = to_servers.join(backs.select("leg"), "leg", how="semi")
-    found.append(_by_request(known, fronts, asked_front, asked_back, said, found[-1], addresses, topology))
+    found.append(_by_request(known, fronts, asked_front, asked_back, said, pl.concat(found), addresses, topology))
     # A client's connection may go on to other servers; what served it by requests is settled.
     backs = backs.join(found[-1], "leg", how="anti")
 
@@ -156,19 +168,27 @@ def _by_request(
     usable = known.join(fronts.select("leg"), "leg", how="semi")
     by_endpoint = endpoint_pairs(usable, known, asked_back, said, addresses, topology)
     rest = asked_back.join(by_endpoint, left_on="exchange", right_on="back", how="anti")
-    pairs = request_pairs(known, asked_front, rest, said, addresses, topology)
+    ties = presumed_ties(known, asked_front, asked_back)
+    pairs = request_pairs(known, asked_front, rest, said, ties, addresses, topology)
     believed, unsure = chosen(pairs.join(turned, ["front_leg", "back_leg"], how="anti", maintain_order="left"))
     rest = rest.join(believed, left_on="exchange", right_on="back", how="anti").filter(
         ~pl.col("leg").is_in(unsure.implode())
     )
     by_address, several = address_pairs(usable, known, asked_front, rest, said, addresses, topology)
     columns = ["back", "back_leg", "front_leg", "bits", "margin"]
-    pairs = pl.concat([by_endpoint.select(columns), believed.select(columns), by_address.select(columns)])
+    pairs = pl.concat(
+        [by_endpoint.select(columns), believed.select(*columns, "front"), by_address.select(columns)], how="diagonal"
+    )
+    alone = pl.col("front").is_not_null() & (pl.col("margin") >= _ALONE_BITS)
     joins = pairs.group_by("back_leg", "front_leg", maintain_order=True).agg(
-        requests=pl.col("back").n_unique(), bits=pl.col("bits").max(), margin=pl.col("margin").max()
+        requests=pl.col("back").n_unique(),
+        bits=pl.col("bits").max(),
+        margin=pl.col("margin").max(),
+        crossed=pl.struct("front", "back").filter(alone),
     )
     joins = joins.select(
         "margin",
+        "crossed",
         leg="back_leg",
         before="front_leg",
         bits=(pl.col("bits") + 2 * pl.col("requests").log(2)).clip(upper_bound=_MOST_BITS),

@@ -70,7 +70,9 @@ def _in_step(fronts: pl.DataFrame, backs: pl.DataFrame, sent: pl.DataFrame) -> p
     columns = ("exchange", "island", "asked_ns", "answered_ns")
     left = few.filter("front").join(fronts.select(columns), "exchange")
     right = few.filter(~pl.col("front")).join(backs.select(columns), "exchange")
-    pairs = left.join(right, "key", suffix="_b").filter(pl.col("island") != pl.col("island_b"))
+    # What the snap length cut has two keys.
+    pairs = left.join(right, "key", suffix="_b").unique(["exchange", "exchange_b"], maintain_order=True)
+    pairs = pairs.filter(pl.col("island") != pl.col("island_b"))
     pairs = pairs.select("island", "island_b", **_DIFFERENCES).filter(pl.col("ahead_ns").abs() <= _MOST_NS)
     islands = ["island", "island_b"]
     step = pairs.with_columns(bin=pl.col("ahead_ns") // _BIN_NS)

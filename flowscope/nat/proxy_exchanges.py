@@ -42,8 +42,9 @@ def exchanges(
     Returns:
         Columns ``exchange`` (row number in ``messages``), ``leg``, ``turn`` (which of its requests), ``point``,
         ``asked_ns``, ``answered_ns`` (null without response), ``until_ns`` (when it was over at the latest),
-        ``method``, ``target`` (origin form), ``tail`` (last segment and query), ``host``, ``agent``, ``status``,
-        ``body_bytes``, ``own_headers`` of the request, and ``headers`` of request and response.
+        ``method``, ``target`` (origin form), ``cut`` (the snap length may have cut the target), ``tail`` (last segment
+        and query), ``host``, ``agent``, ``status``, ``body_bytes``, ``asked_bytes`` and ``answer_bytes`` (lengths on
+        the wire), ``own_headers`` of the request, and ``headers`` of request and response.
     """
     numbered = messages.with_row_index("exchange").filter(pl.col("kind").is_in(["http-request", "http-response"]))
     of_flow = numbered["flow"]
@@ -56,10 +57,15 @@ def exchanges(
     # Interim responses (RFC 9110, section 15.2) are no answers, but 101 is one.
     answers = numbered.filter(pl.col("kind") == "http-response", (pl.col("status") >= 200) | (pl.col("status") == 101))
     answers = answers.select(
-        "flow", "at_ns", "status", "body_bytes", "headers", answered_ns="at_ns",
+        "flow", "at_ns", "status", "body_bytes", "headers", answered_ns="at_ns", answer_bytes="wire_bytes",
         turn=pl.col("exchange").cum_count().over("flow"), answers=pl.len().over("flow"),
     )  # fmt: skip
-    asked = asked.select("exchange", "flow", "leg", "point", "at_ns", "method", "target", "headers", "turn", "turns")
+    # A whole line was seen where a header came after it.
+    cut = ~pl.col("complete") & (pl.col("headers").list.len() == 0)
+    asked = asked.select(
+        "exchange", "flow", "leg", "point", "at_ns", "method", "target", "headers", "turn", "turns",
+        asked_bytes="wire_bytes", cut=cut,
+    )  # fmt: skip
     paired = _answered(asked, answers)
     after = pl.col("at_ns").shift(-1).over("leg", order_by="at_ns")
     target = pl.col("target").fill_null("").str.replace(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*", "")
@@ -71,6 +77,9 @@ def exchanges(
         "method",
         "status",
         "body_bytes",
+        "asked_bytes",
+        "answer_bytes",
+        "cut",
         "answered_ns",
         asked_ns="at_ns",
         until_ns=pl.coalesce("answered_ns", after),
@@ -81,6 +90,25 @@ def exchanges(
         headers=pl.concat_list("headers", pl.col("headers_right").fill_null(pl.lit([], pl.List(pl.String)))),
         own_headers="headers",
     )
+
+
+def marks(*tables: pl.DataFrame) -> list[pl.DataFrame]:
+    """What the same request has on both sides of a proxy: ``exchange`` and ``mark``, for each table of exchanges.
+
+    That is the end of the target, for proxies add prefixes and take them away. Where targets were cut it is the
+    beginning as well, so much of it as is left everywhere: how much the snap length leaves hangs on TCP's options.
+    """
+    cut = pl.concat([table.filter("cut").select(length=pl.col("target").str.len_bytes()) for table in tables])
+    found = []
+    for table in tables:
+        method = pl.col("method").fill_null("")
+        ends = table.select("exchange", mark=pl.format("{} {}", method, "tail"))
+        if cut.height:
+            left = pl.lit(int(cut["length"].min()))  # type: ignore[arg-type]
+            begins = table.select("exchange", mark=pl.format("{} {}...", method, pl.col("target").str.head(left)))
+            ends = pl.concat([ends, begins])
+        found.append(ends)
+    return found
 
 
 def ids(table: pl.DataFrame) -> pl.DataFrame:
@@ -138,8 +166,8 @@ def clients(table: pl.DataFrame, addresses: pl.DataFrame) -> pl.DataFrame:
 
 
 def _fullest(numbered: pl.DataFrame, flows: pl.DataFrame, nearest: Literal["first", "last"]) -> pl.DataFrame:
-    """Keeps, of each leg, the messages of the flow with the most of them."""
-    per_flow = numbered.group_by("leg", "flow").agg(told=pl.len())
+    """Keeps, of each leg, the messages of the flow with the most of them, and of these the most that were not cut."""
+    per_flow = numbered.group_by("leg", "flow").agg(told=pl.len(), whole=pl.col("complete").sum())
     if per_flow["leg"].n_unique() == per_flow.height:
         return numbered
     # As in the leg table: the nearer to the client, the higher the TTL and the earlier.
@@ -147,7 +175,7 @@ def _fullest(numbered: pl.DataFrame, flows: pl.DataFrame, nearest: Literal["firs
     best = (
         per_flow.join(order, "flow")
         .sort("leg", "ttl", "at_ns", descending=[False, nearest == "first", nearest == "last"])
-        .sort("leg", "told", descending=[False, True], maintain_order=True)
+        .sort("leg", "told", "whole", descending=[False, True, True], maintain_order=True)
         .unique("leg", keep="first", maintain_order=True)
     )
     return numbered.filter(pl.col("flow").is_in(best["flow"].implode()))
@@ -168,7 +196,7 @@ def _answered(asked: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
         suffix="_right",
         check_sortedness=False,
     )
-    columns = [*asked.columns, "answered_ns", "status", "body_bytes", "headers_right"]
+    columns = [*asked.columns, "answered_ns", "answer_bytes", "status", "body_bytes", "headers_right"]
     return pl.concat([by_order.select(columns), by_time.select(columns)])
 
 

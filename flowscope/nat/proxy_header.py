@@ -15,6 +15,7 @@ _GONE_NS = 5_000_000_000
 _HEADERS = 4
 #: Points on one clock disagree by less.
 _SLACK_NS = 1_000_000
+_ENDPOINT = r"^(?:\d+\.\d+\.\d+\.\d+|\[.+\]):\d+$"
 
 
 def named_clients(messages: pl.DataFrame, flows: pl.DataFrame, addresses: pl.DataFrame) -> pl.DataFrame:
@@ -23,7 +24,9 @@ def named_clients(messages: pl.DataFrame, flows: pl.DataFrame, addresses: pl.Dat
     LOCAL and UNKNOWN headers are a proxy speaking for itself; they name nobody.
     """
     headers = messages.with_row_index("row").filter(
-        pl.col("kind").is_in(["proxy-v1", "proxy-v2"]), pl.col("src").is_not_null(), pl.col("dst").is_not_null()
+        pl.col("kind").is_in(["proxy-v1", "proxy-v2"]),
+        # A cut header may name addresses without ports.
+        *(pl.col(side).str.contains(_ENDPOINT) for side in ("src", "dst")),
     )
     headers = headers.select(
         "row",

@@ -33,12 +33,19 @@ def across_proxies(
     joins = proxied.drop_nulls("before").filter(pl.col("method") != _BLIND)
     if not joins.height or len({clock.island for clock in clocks.by_point.values()}) < 2:
         return clocks
-    asked = on_islands(exchanges(messages, flows, clocks, "last"), clocks)
-    return clocks.across(pl.concat([_openings(joins, legs, flows, clocks, asked), _requests(joins, asked)]))
+    # The proxy stands behind the last point of the client's side and before the first of the server's.
+    asked, passed = (on_islands(exchanges(messages, flows, clocks, at), clocks) for at in ("last", "first"))
+    openings = _openings(joins, legs, flows, clocks, messages, asked)
+    return clocks.across(pl.concat([openings, _requests(joins, asked), _crossed(joins, asked, passed)]))
 
 
 def _openings(
-    joins: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame, clocks: Clocks, asked: pl.DataFrame
+    joins: pl.DataFrame,
+    legs: pl.DataFrame,
+    flows: pl.DataFrame,
+    clocks: Clocks,
+    messages: pl.DataFrame,
+    asked: pl.DataFrame,
 ) -> pl.DataFrame:
     """What connections that were opened one for the other tell."""
     # A connection that serves several says of none when it was passed on; what else it carried may not have been told
@@ -52,8 +59,10 @@ def _openings(
     known = sides(legs, flows, clocks).select(columns)
     pairs = joins.select("leg", "before", "method").join(known, left_on="before", right_on="leg")
     pairs = pairs.join(known, "leg", suffix="_b").filter(pl.col("island") != pl.col("island_b"))
-    # A request is passed on after it came. Other openings (a PROXY header) may go ahead of the client's bytes.
-    passed_on = pl.when(pl.col("method") == "proxy-request").then(pl.col("fwd_data_ns_b") - pl.col("fwd_data_ns"))
+    # A request is passed on after it came. A PROXY header may go ahead of the client's bytes.
+    headed = flows["leg"].gather(messages.filter(pl.col("kind").is_in(["proxy-v1", "proxy-v2"]))["flow"]).implode()
+    request_first = (pl.col("method") == "proxy-request") & ~pl.col("leg").is_in(headed)
+    passed_on = pl.when(request_first).then(pl.col("fwd_data_ns_b") - pl.col("fwd_data_ns"))
     ahead = pl.coalesce(passed_on, pl.col("start_ns_b") - pl.col("start_ns"))
     return _samples(
         pairs.with_columns(ahead_ns=ahead, behind_ns=pl.col("rev_data_ns") - pl.col("rev_data_ns_b")),
@@ -70,6 +79,22 @@ def _requests(joins: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
     pairs = pairs.join(slack, "leg").join(slack, left_on="leg_b", right_on="leg", suffix="_b")
     timed = pairs.with_columns(start_ns="asked_ns", start_ns_b=pl.col("asked_ns") + pl.col("ahead_ns"))
     return _samples(timed, pl.col("answered_ns") - pl.col("asked_ns"))
+
+
+def _crossed(joins: pl.DataFrame, asked: pl.DataFrame, passed: pl.DataFrame) -> pl.DataFrame:
+    """What each request tells that is paired beyond doubt: of several clients on one connection too."""
+    pairs = joins.select("crossed").explode("crossed").drop_nulls("crossed").unnest("crossed")
+    columns = ("island", "slack_ns", "asked_ns", "answered_ns")
+    pairs = pairs.join(asked.select(*columns, front="exchange"), "front").join(
+        passed.select(*columns, back="exchange"), "back", suffix="_b"
+    )
+    pairs = pairs.filter(pl.col("island") != pl.col("island_b")).with_columns(
+        start_ns="asked_ns",
+        start_ns_b="asked_ns_b",
+        ahead_ns=pl.col("asked_ns_b") - pl.col("asked_ns"),
+        behind_ns=pl.col("answered_ns") - pl.col("answered_ns_b"),
+    )
+    return _samples(pairs, pl.col("answered_ns") - pl.col("asked_ns"))
 
 
 def _samples(pairs: pl.DataFrame, wait_ns: pl.Expr) -> pl.DataFrame:

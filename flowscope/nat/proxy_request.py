@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.proxy_exchanges import ids
+from flowscope.nat.proxy_exchanges import ids, marks
+from flowscope.nat.proxy_lengths import with_length_bits
 from flowscope.nat.proxy_nearest import earlier, earlier_with_key
+from flowscope.nat.proxy_presumed import presumed_keys, same_target, with_presumed
 from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
 from flowscope.nat.proxy_ties import tie_keys, with_ties
 from flowscope.nat.topology import Topology
@@ -23,6 +25,8 @@ _UNIQUE, _MARK, _SHORT, _RECURS = 20.0, 16.0, 8.0, 4.0
 _SHORT_BYTES = 7
 #: Bits of the client's address, where the proxy added it and where an earlier one did.
 _NAMED, _NAMED_BEFORE = 10.0, 8.0
+#: Bits of a tie that only the times of many requests show.
+_PRESUMED = 8.0
 #: What points on one clock may disagree by, and how far order may be violated at all.
 _SLACK_NS, _MOST_WRONG_NS = 100_000, 5_000_000
 _KNOWN_IDS = r"request|correlation|trace|transaction|unique|azure-ref|amzn"
@@ -35,6 +39,7 @@ def request_pairs(
     fronts: pl.DataFrame,
     backs: pl.DataFrame,
     said: pl.DataFrame,
+    ties: pl.DataFrame,
     addresses: pl.DataFrame,
     topology: Topology,
 ) -> pl.DataFrame:
@@ -46,6 +51,7 @@ def request_pairs(
             them, with ``slack_ns`` (doubt about their clock).
         backs: the same of legs that may lead to a server.
         said: what those say of their clients, as :func:`flowscope.nat.proxy_exchanges.clients` returns it.
+        ties: as :func:`flowscope.nat.proxy_presumed.presumed_ties` returns them.
         addresses: the core's address table.
         topology: what is known of the balancer.
 
@@ -57,22 +63,22 @@ def request_pairs(
         [
             id_pairs(fronts, backs),
             _client_pairs(sides, fronts, backs, said),
-            _tied_pairs(sides, fronts, backs, addresses, topology),
+            _tied_pairs(sides, fronts, backs, ties, addresses, topology),
         ],
         how="diagonal",
     )
     found = found.group_by("front", "back").agg(pl.col("id_bits").max(), pl.col("client_bits").max())
     columns = (
-        "leg", "turn", "method", "target", "host", "agent", "status", "body_bytes", "asked_ns", "answered_ns",
-        "until_ns", "slack_ns",
+        "leg", "turn", "method", "target", "cut", "host", "agent", "status", "body_bytes", "asked_bytes",
+        "answer_bytes", "asked_ns", "answered_ns", "until_ns", "slack_ns",
     )  # fmt: skip
     pairs = found.join(fronts.select(*columns, front="exchange"), "front").join(
         backs.select(*columns, back="exchange"), "back", suffix="_b"
     )
-    known = sides.select("leg", "src", "dst", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
+    known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     pairs = pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("method") == pl.col("method_b"))
-    return _scored(with_ties(pairs, addresses, topology)).select(
+    return _scored(with_presumed(with_ties(pairs, addresses, topology), ties)).select(
         "front",
         "back",
         "bits",
@@ -140,10 +146,11 @@ def by_client(
 
     The second also has ``place``, see :func:`flowscope.nat.proxy_exchanges.clients`.
     """
-    key = pl.struct("client", "method", "tail")
+    key = pl.struct("client", "mark")
+    asked, passed = marks(fronts, backs)
     named = said.group_by("exchange", "client").agg(pl.col("place").min())
-    named = named.join(backs.select("exchange", "asked_ns", "method", "tail"), "exchange")
-    sent = fronts.join(sides.select("leg", client="src"), "leg")
+    named = named.join(backs.select("exchange", "asked_ns"), "exchange").join(passed, "exchange")
+    sent = fronts.join(sides.select("leg", client="src"), "leg").join(asked, "exchange")
     return (
         sent.select("exchange", "asked_ns", "client", key=key),
         named.select("exchange", "asked_ns", "client", "place", key=key),
@@ -151,14 +158,22 @@ def by_client(
 
 
 def _tied_pairs(
-    sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+    sides: pl.DataFrame,
+    fronts: pl.DataFrame,
+    backs: pl.DataFrame,
+    ties: pl.DataFrame,
+    addresses: pl.DataFrame,
+    topology: Topology,
 ) -> pl.DataFrame:
-    """Requests of the same method and end of target on legs that the topology or a host ties."""
+    """Requests of the same method and target on legs that the topology, a host or their times tie."""
     left, right = tie_keys(sides.select("leg", "src", "dst", "dst_end"), addresses, topology)
-    key = pl.struct("tie", "method", "tail")
+    by_time = presumed_keys(sides, ties)
+    key = pl.struct("tie", "mark")
+    asked, passed = marks(fronts, backs)
+    left, right = (pl.concat([one.select("leg", "tie"), two]) for one, two in zip((left, right), by_time, strict=True))
     return earlier(
-        fronts.join(left.select("leg", "tie"), "leg").select(key=key, at_ns="asked_ns", front="exchange"),
-        backs.join(right.select("leg", "tie"), "leg").select(key=key, at_ns="asked_ns", back="exchange"),
+        fronts.join(left, "leg").join(asked, "exchange").select(key=key, at_ns="asked_ns", front="exchange"),
+        backs.join(right, "leg").join(passed, "exchange").select(key=key, at_ns="asked_ns", back="exchange"),
     )
 
 
@@ -171,7 +186,6 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     late = pl.col("asked_ns_b") - pl.col("until_ns").fill_null(pl.col("asked_ns_b"))
     wrong = pl.max_horizontal(-ahead, -behind, late, pl.lit(0)).cast(pl.Float64)
     passing = (ahead.clip(0) + behind.clip(0)).cast(pl.Float64) / 1e6
-    same_target = pl.col("target") == pl.col("target_b")
     # Proxies add prefixes to paths and take them away.
     prefixed = pl.col("target").str.ends_with(pl.col("target_b").str.strip_chars_start("/")) | pl.col(
         "target_b"
@@ -182,13 +196,13 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         return pl.when(equal).then(right).when(~equal).then(wrong).otherwise(0.0)
 
     # Short values recur by chance: they only tell apart what something else ties.
-    tied = pl.col("client_bits").is_not_null() | pl.col("expected") | pl.col("one_host")
+    tied = pl.col("client_bits").is_not_null() | pl.col("expected") | pl.col("presumed") | pl.col("one_host")
     bits = (
         pl.when((pl.col("id_bits") != _SHORT) | tied).then("id_bits").otherwise(None).fill_null(0.0)
         + pl.col("client_bits").fill_null(0.0)
-        + pl.when("expected").then(10.0).when("one_host").then(4.0).otherwise(0.0)
+        + pl.when("expected").then(10.0).when("presumed").then(_PRESUMED).when("one_host").then(4.0).otherwise(0.0)
         - pl.when("contradicted").then(12.0).otherwise(0.0)
-        + pl.when(same_target).then(4.0).when(prefixed).then(2.0).otherwise(-10.0)
+        + pl.when(same_target()).then(4.0).when(prefixed).then(2.0).otherwise(-10.0)
         + agree("host", 2.0, 0.0)
         + agree("agent", 2.0, -3.0)
         + agree("status", 1.0, -3.0)
@@ -196,4 +210,7 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
         - (1 + passing).log(2)
         - 4 * (1 + wrong / slack).log(2)
     )
-    return pairs.filter(wrong <= _MOST_WRONG_NS + 4 * slack).with_columns(bits=bits)
+    possible = pairs.with_columns(bits=bits).filter(wrong <= _MOST_WRONG_NS + 4 * slack)
+    # What crossed beyond doubt needs no lengths.
+    lengths = pl.when(pl.col("id_bits").fill_null(0.0) < PROOF).then("length_bits").otherwise(0.0)
+    return with_length_bits(possible, wrong > slack).with_columns(bits=pl.col("bits") + lengths)

@@ -48,7 +48,15 @@ def sides(legs: pl.DataFrame, flows: pl.DataFrame, clocks: Clocks) -> pl.DataFra
             pl.col("^.*_(covered_bytes|missing_bytes)$").max(),
         )
     known = legs.select(
-        "leg", "src", "dst", "fwd_isn", "rev_isn", start_ns="at_ns", src_end=endpoint("src"), dst_end=endpoint("dst")
+        "leg",
+        "src",
+        "dst",
+        "dst_port",
+        "fwd_isn",
+        "rev_isn",
+        start_ns="at_ns",
+        src_end=endpoint("src"),
+        dst_end=endpoint("dst"),
     )
     return known.join(on_islands(seen, clocks).drop("point"), "leg", maintain_order="left")
 

@@ -1,8 +1,8 @@
 """What a run's captures still show of its connections, counted from their packets and never by flowscope's matcher.
 
 A leg is visible where one point has at least two of its packets, one of them with payload or a SYN. A join can be asked
-for when both of its legs are visible, each at some point. Across a proxy nothing but contents tells connections apart
-that were open at once, so one of the proxy's own segments must have been captured whole.
+for when both of its legs are visible, each at some point. Across a proxy nothing but what is sent tells connections
+apart that were open at once, so one of the proxy's own segments with payload must be there; cut ones will do.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Visible:
         )
 
     def _told(self, server: Leg, record: dict[str, Any] | None = None) -> bool:
-        """Whether a segment that a proxy sent to the server is there with all of its bytes."""
-        return any(one.size and one.whole for at in self.points for one in self._seen(server, record, at)[0])
+        """Whether a segment that a proxy sent to the server is there."""
+        return any(one.size for at in self.points for one in self._seen(server, record, at)[0])
 
     def _seen(self, leg: Leg, record: dict[str, Any] | None, at: str) -> tuple[list[Segment], list[Segment]]:
         """The packets of a leg at a point, there and back: those of this connection where its tuple is used again."""

@@ -50,6 +50,11 @@ class World:
         self._isn = (self._isn * 1_103_515_245 + 12_345) % 2**32
         talk(self.wire, [Hop(point, src, dst, delay_ns=0)], sorted(turns), T0 + int(at_ms * 1e6), self._isn)
 
+    def cut(self, snap: int = 96) -> None:
+        """Keeps so many bytes of each frame; lengths on the wire stay."""
+        for point, frames in self.wire.frames.items():
+            self.wire.frames[point] = [(at, data[:snap], length) for at, data, length in frames]
+
     def joins(self, folder: Path, topology: str | None = None, *, islands: bool = False) -> list[tuple[str, ...]]:
         """What was joined, see :func:`named`."""
         return named(*self.table(folder, topology, islands=islands))
@@ -97,7 +102,8 @@ def named(found: pl.DataFrame, analysis: Analysis) -> list[tuple[str, ...]]:
 
 def v1(src: End, dst: End) -> bytes:
     """A PROXY header in words."""
-    return f"PROXY TCP4 {src[0]} {dst[0]} {src[1]} {dst[1]}\r\n".encode()
+    family = ipaddress.ip_address(src[0]).version
+    return f"PROXY TCP{family} {src[0]} {dst[0]} {src[1]} {dst[1]}\r\n".encode()
 
 
 def v2(src: End, dst: End, command: int = 0x21) -> bytes:
