@@ -13,40 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.live.wires import FAR, Live, Wire, missing, wire
+from tests.live import hanging
+from tests.live.wires import Live, Wire, missing, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 20_000
-SERVER = """
-import socket
-listening = socket.create_server(("", 8080)); kept = []
-print("ready", flush=True)
-while True:
-    one, _ = listening.accept()
-    if b"hang" in one.recv(200): kept.append(one)
-    else: one.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n"); one.close()
-"""
-CLIENT = """
-import socket, sys, time
-kept = []
-for path in ["served"] * 8 + ["hang"] * 4:
-    one = socket.create_connection((sys.argv[1], 8080), 5)
-    one.sendall(f"GET /{path} HTTP/1.1\\r\\n\\r\\n".encode())
-    if path == "hang": kept.append(one)
-    else: one.recv(200); one.close()
-time.sleep(3.6)
-"""
-TOPOLOGY = f"""
-[[pool]]
-name = "web"
-members = [ {{ name = "far", address = "{FAR}", port = 8080 }} ]
-
-[[point]]
-file = "a.pcap"
-name = "far"
-node = "far"
-"""
-
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 
@@ -108,13 +79,11 @@ def test_what_waits_when_it_is_stopped_is_written(core: None, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("flooded", "verdict"), [(False, "confirmed"), (True, "likely")])
 def test_lost_frames_weaken_what_rests_on_silence(core: None, tmp_path: Path, flooded: bool, verdict: str) -> None:
-    (tmp_path / "known.toml").write_text(TOPOLOGY)
+    known = hanging.known(tmp_path, "a.pcap")
     with wire() as one:
-        server = subprocess.Popen(one.exec("far", sys.executable, "-c", SERVER), stdout=subprocess.PIPE, text=True)
-        one.running.append(server)
-        assert server.stdout and server.stdout.readline()
-        live = listening(one, tmp_path, "--topology", str(tmp_path / "known.toml"), "-B", "1")
-        subprocess.run(one.exec("near", sys.executable, "-c", CLIENT, FAR), check=True)
+        hanging.serve(one)
+        live = listening(one, tmp_path, "--topology", str(known), "-B", "1")
+        hanging.ask(one, 3.6).wait()
         if flooded:
             os.kill(capturing(live), signal.SIGSTOP)
             flood(one)
@@ -123,6 +92,6 @@ def test_lost_frames_weaken_what_rests_on_silence(core: None, tmp_path: Path, fl
         assert live.stop() == 0, live.said
     _, lost, report = counted(live)
     (hung,) = [finding for finding in report["findings"] if finding["rule"] == "unresponsive-service"]
-    assert (hung["verdict"], hung["count"]) == (verdict, 4)
+    assert (hung["verdict"], hung["count"]) == (verdict, hanging.HUNG)
     told = f"Frames were lost while this was captured ({lost:,} at far): what seems missing may be among them."
     assert (told in hung["caveats"]) is flooded
