@@ -18,6 +18,7 @@ from flowscope.nat.proxy_clocks import aligned, crossings, on_one_clock
 from flowscope.nat.proxy_cut_header import cut_header_joins, cut_headers, said_by_headers
 from flowscope.nat.proxy_exchanges import clients, exchanges
 from flowscope.nat.proxy_header import header_joins, header_pairs, named_clients
+from flowscope.nat.proxy_kept import without_strangers
 from flowscope.nat.proxy_presumed import presumed_ties
 from flowscope.nat.proxy_request import by_client, request_pairs
 from flowscope.nat.proxy_sides import TIMES, on_islands, sides
@@ -42,6 +43,8 @@ _MOST_BITS = 40.0
 _MOST_TRANSLATORS = 8
 #: A request whose pair is so far ahead of any other tells of the clocks as well.
 _ALONE_BITS = 8.0
+#: Margin, at most, of what only the proxy's habits decided.
+_NARROWED = 3.0
 _ASKED_TIMES = ("asked_ns", "answered_ns", "until_ns")
 
 
@@ -170,7 +173,9 @@ def _by_request(
     rest = asked_back.join(by_endpoint, left_on="exchange", right_on="back", how="anti")
     ties = presumed_ties(known, asked_front, asked_back)
     pairs = request_pairs(known, asked_front, rest, said, ties, addresses, topology)
-    believed, unsure = chosen(pairs.join(turned, ["front_leg", "back_leg"], how="anti", maintain_order="left"))
+    believed, unsure = _chosen_twice(
+        pairs.join(turned, ["front_leg", "back_leg"], how="anti", maintain_order="left"), known
+    )
     rest = rest.join(believed, left_on="exchange", right_on="back", how="anti").filter(
         ~pl.col("leg").is_in(unsure.implode())
     )
@@ -201,6 +206,23 @@ def _by_request(
         bits=pl.lit(0.0), margin=pl.lit(0.0), ambiguous=pl.lit(value=True)
     )
     return _as_joins(pl.concat([joins, nothing], how="diagonal_relaxed"), "proxy-request")
+
+
+def _chosen_twice(pairs: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """The pairs that are believed, and the server legs in doubt: what is clear at first decides the rest."""
+    believed, unsure = chosen(pairs)
+    rest = pairs.join(believed, "back", how="anti", maintain_order="left")
+    if not rest.height or not believed.height:
+        return believed, unsure
+    # A request that was answered is done.
+    rest = rest.join(believed.filter("answered"), "front", how="anti", maintain_order="left")
+    narrowed = without_strangers(rest, believed, known)
+    if narrowed.height == rest.height:
+        return believed, unsure
+    more, _ = chosen(narrowed)
+    # By what it was narrowed is no measure of how well a pair fits.
+    believed = pl.concat([believed, more.with_columns(margin=pl.min_horizontal("margin", pl.lit(_NARROWED)))])
+    return believed, unsure.filter(~unsure.is_in(believed["back_leg"].implode()))
 
 
 def _as_joins(found: pl.DataFrame, method: str) -> pl.DataFrame:

@@ -1,6 +1,8 @@
 """The clocks of a run's files as they were made wrong, and what a report says of them.
 
-The points of the lab share one host's clock, so what a degradation added is the whole difference.
+The points of the lab share one host's clock, so what a degradation added is the whole difference. A proxy's own time is
+part of every bound across it, for a request leaves it after it came: half of the shortest stay of a request and its
+response is doubt that no capture removes. It is well below what is asked for.
 """
 
 from __future__ import annotations

@@ -61,15 +61,15 @@ class Visible:
             one: a point.
             other: another.
             how: ``any`` packet will do, ``both`` directions, or ``opening``: the SYN and its answer. No packet is on
-                both sides of a proxy: the last two count each of its sides for itself.
+                both sides of a proxy, so that an opening tells of its own side only.
         """
         return len(self._connections(one, how) & self._connections(other, how))
 
     def _connections(self, at: str, how: str) -> set[tuple[int, Tuple4 | None]]:
-        """Connections that a point saw: their places in the truth, and each leg for itself where a proxy parts them."""
+        """Connections that a point saw: their places in the truth; of openings each side of a proxy for itself."""
         if (at, how) not in self.known:
             self.known[at, how] = {
-                (number, key(leg) if proxied(record) and how != "any" else None)
+                (number, key(leg) if proxied(record) and how == "opening" else None)
                 for number, record in enumerate(self.told["connections"])
                 for leg in legs(record)
                 if _enough(*self._seen(leg, record, at), how)
