@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 #: Cheap looks follow one another this closely. A second one confirms what the first one found; what is on its way to
-#: another point is there by then.
-_AGAIN_S = 0.25
+#: another point is there by then, since a capture program hands it over within a quarter of a second.
+_AGAIN_S = 0.3
 _HALF_A_SECOND = 0.5
 #: Deadlines pass within this time after the last packet, most of them soon; later they are looked for less often.
 _DEADLINES_S, _SOON_S = 15.0, 6.0
@@ -23,8 +23,8 @@ def pace_s(cost_s: float, quiet_s: float | None, *, pending: bool) -> float:
         pending: a finding waits to be confirmed.
     """
     if pending:
-        return cost_s + max(_AGAIN_S, cost_s)
-    idle_s = max(_AGAIN_S, min(2 * cost_s, _HALF_A_SECOND), cost_s)
+        return max(_AGAIN_S, 2 * cost_s)
+    idle_s = max(_AGAIN_S - cost_s, min(2 * cost_s, _HALF_A_SECOND), cost_s)
     if quiet_s is not None and quiet_s >= _DEADLINES_S:
         idle_s = max(idle_s, QUIET_S)
     elif quiet_s is not None and quiet_s >= _SOON_S:
