@@ -20,6 +20,7 @@ from flowscope.nat.proxy_exchanges import clients, exchanges
 from flowscope.nat.proxy_header import header_joins, header_pairs, named_clients
 from flowscope.nat.proxy_kept import without_strangers
 from flowscope.nat.proxy_presumed import presumed_ties
+from flowscope.nat.proxy_reasons import CUT_HEADER, HEADER, HELLO, NAMED_ADDRESS, NAMED_END, STREAM, TIME
 from flowscope.nat.proxy_request import by_client, request_pairs
 from flowscope.nat.proxy_sides import TIMES, on_islands, sides
 from flowscope.nat.proxy_ties import probed
@@ -33,6 +34,8 @@ PROXIED: dict[str, pl.DataType | type[pl.DataType]] = {
     "ambiguous": pl.Boolean,
     "method": pl.String,
     "requests": pl.UInt32,
+    "runner_up": pl.UInt64,
+    "reasons": pl.List(pl.String),
     "crossed": pl.List(pl.Struct({"front": pl.UInt32, "back": pl.UInt32})),
 }
 """Columns of :func:`join_proxied`."""
@@ -72,7 +75,8 @@ def join_proxied(
     Returns:
         Columns as in :data:`PROXIED`, one row per pair of legs; ``requests`` counts what the pair carried, where
         requests were compared, and ``crossed`` lists the exchanges of both sides that nothing else could have been.
-        ``before`` is null where several fit as well (``ambiguous``).
+        ``before`` is null where several fit as well (``ambiguous``). ``runner_up`` is the leg that fits next best, as
+        far as requests tell, and ``reasons`` what a pair rests on.
     """
     # Datagrams cross no such proxy.
     messages = messages.filter(~pl.col("kind").str.contains("^(dns|quic)-"))
@@ -105,10 +109,10 @@ def join_proxied(
     found: list[pl.DataFrame] = []
 
     by_header = header_joins(header_pairs(headers.join(backs, "leg", how="semi"), known))
-    found.append(_as_joins(_to_the_end(by_header, joined), "proxy-protocol"))
+    found.append(_as_joins(_to_the_end(by_header, joined), "proxy-protocol", HEADER))
     fronts, backs = _without(fronts, backs, found[-1])
     by_rest = cut_header_joins(cut, fronts, backs, addresses)
-    found.append(_as_joins(_to_the_end(by_rest, joined), "proxy-protocol"))
+    found.append(_as_joins(_to_the_end(by_rest, joined), "proxy-protocol", CUT_HEADER))
     fronts, backs = _without(fronts, backs, found[-1])
 
     asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
@@ -117,18 +121,18 @@ def join_proxied(
     # A client's connection may go on to other servers; what served it by requests is settled.
     backs = backs.join(found[-1], "leg", how="anti")
 
-    found.append(_as_joins(hello_joins(fronts, backs, messages, flows), "payload"))
+    found.append(_as_joins(hello_joins(fronts, backs, messages, flows), "payload", HELLO))
     fronts, backs = _without(fronts, backs, found[-1])
     read = pl.concat([from_clients["leg"], to_servers["leg"]]).unique().implode()
     fronts, backs = (one.with_columns(read=pl.col("leg").is_in(read)) for one in (fronts, backs))
     unread = fronts.filter(~pl.col("read")), backs.filter(~pl.col("read"))
-    found.append(_as_joins(stream_joins(unread[0], unread[1], addresses, topology), "payload"))
+    found.append(_as_joins(stream_joins(unread[0], unread[1], addresses, topology), "payload", STREAM))
     fronts, backs = _without(fronts, backs, found[-1])
 
     fronts = fronts.join(pl.concat(found).select(leg="before"), "leg", how="anti")
     backs = backs.join(probed(backs, addresses, topology), "leg", how="anti")
     by_time = timing_joins(fronts, backs, _names(messages, flows), addresses, topology)
-    found.append(_as_joins(by_time, "timing"))
+    found.append(_as_joins(by_time, "timing", TIME))
     return pl.concat(found).sort("leg", "before", nulls_last=True)
 
 
@@ -180,9 +184,14 @@ def _by_request(
         ~pl.col("leg").is_in(unsure.implode())
     )
     by_address, several = address_pairs(usable, known, asked_front, rest, said, addresses, topology)
-    columns = ["back", "back_leg", "front_leg", "bits", "margin"]
+    columns = ["back", "back_leg", "front_leg", "bits", "margin", "reasons"]
+    by_endpoint, by_address = (
+        one.with_columns(reasons=pl.concat_list(pl.lit(text)))
+        for one, text in ((by_endpoint, NAMED_END), (by_address, NAMED_ADDRESS))
+    )
     pairs = pl.concat(
-        [by_endpoint.select(columns), believed.select(*columns, "front"), by_address.select(columns)], how="diagonal"
+        [by_endpoint.select(columns), believed.select(*columns, "front", "runner_up"), by_address.select(columns)],
+        how="diagonal",
     )
     alone = pl.col("front").is_not_null() & (pl.col("margin") >= _ALONE_BITS)
     joins = pairs.group_by("back_leg", "front_leg", maintain_order=True).agg(
@@ -190,10 +199,13 @@ def _by_request(
         bits=pl.col("bits").max(),
         margin=pl.col("margin").max(),
         crossed=pl.struct("front", "back").filter(alone),
+        **{name: pl.col(name).sort_by("bits", descending=True).first() for name in ("runner_up", "reasons")},
     )
     joins = joins.select(
         "margin",
         "crossed",
+        "runner_up",
+        "reasons",
         leg="back_leg",
         before="front_leg",
         bits=(pl.col("bits") + 2 * pl.col("requests").log(2)).clip(upper_bound=_MOST_BITS),
@@ -225,8 +237,10 @@ def _chosen_twice(pairs: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFram
     return believed, unsure.filter(~unsure.is_in(believed["back_leg"].implode()))
 
 
-def _as_joins(found: pl.DataFrame, method: str) -> pl.DataFrame:
+def _as_joins(found: pl.DataFrame, method: str, reason: str | None = None) -> pl.DataFrame:
     """Brings what a step returned into the form of :data:`PROXIED`."""
+    if reason is not None:
+        found = found.with_columns(reasons=pl.concat_list(pl.lit(reason)))
     missing = [pl.lit(None, kind).alias(name) for name, kind in PROXIED.items() if name not in found.columns]
     return found.with_columns(*missing).with_columns(method=pl.lit(method)).select(PROXIED.keys()).cast(PROXIED)  # type: ignore[arg-type]
 

@@ -12,13 +12,15 @@ _ROUNDS = 12
 
 
 def chosen(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-    """The pairs that are believed, with ``margin``, and the server legs with a request that fits several as well.
+    """The pairs that are believed, and the server legs with a request that fits several as well.
+
+    The pairs have ``margin`` and ``runner_up``, the client's leg that fits a request next best.
 
     Args:
         pairs: as :func:`flowscope.nat.proxy_request.request_pairs` returns them.
     """
     left = _nearest_in_chain(_one_way(pairs.filter(pl.col("bits") >= _ENOUGH)))
-    found = [left.clear().with_columns(margin=pl.lit(0.0))]
+    found = [left.clear().with_columns(margin=pl.lit(0.0), runner_up=pl.lit(None, pl.UInt64))]
     for _ in range(_ROUNDS):
         clear = _clear(left)
         if not clear.height:
@@ -36,27 +38,28 @@ def chosen(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
 def _clear(pairs: pl.DataFrame) -> pl.DataFrame:
     """Pairs whose front is clearly the best of their back, and which no other back claims as well."""
     if not pairs.height:
-        return pairs.with_columns(margin=pl.lit(0.0))
-    best = _ahead(pairs, "back", "front_leg").filter(pl.col("margin") >= _MARGIN)
+        return pairs.with_columns(margin=pl.lit(0.0), runner_up=pl.lit(None, pl.UInt64))
+    best = _ahead(pairs, "back", "front_leg").rename({"next": "runner_up"}).filter(pl.col("margin") >= _MARGIN)
     proven = best.filter("proof")
     # A client's request goes to one server: of several that claim it, one must be clearly nearer.
     single = _ahead(best.filter(~pl.col("proof")).rename({"margin": "own"}), "front", "back")
-    single = single.filter(pl.col("margin") >= _MARGIN).with_columns(margin="own").drop("own")
+    single = single.filter(pl.col("margin") >= _MARGIN).with_columns(margin="own").drop("own", "next")
     return pl.concat([proven, single.select(proven.columns)])
 
 
 def _ahead(pairs: pl.DataFrame, of: str, rival: str) -> pl.DataFrame:
-    """The best pair of each ``of``, and its ``margin`` over the best one with another ``rival``."""
+    """The best pair of each ``of``, and its ``margin`` over the best one with another ``rival``, which is ``next``."""
     ranked = pairs.sort(of, "bits", "front", "back", descending=[False, True, True, False])
     ranked = ranked.with_columns(
         place=pl.int_range(pl.len()).over(of),
         first=pl.col(rival).first().over(of),
         best=pl.col("bits").first().over(of),
     )
-    others = ranked.filter(pl.col(rival) != pl.col("first")).group_by(of).agg(second=pl.col("bits").max())
+    behind = ranked.filter(pl.col(rival) != pl.col("first")).group_by(of, maintain_order=True)
+    others = behind.agg(second=pl.col("bits").first(), next=pl.col(rival).first())
     best = ranked.filter(pl.col("place") == 0).join(others, of, how="left", maintain_order="left")
     margin = pl.col("best") - pl.col("second").fill_null(0.0)
-    return best.with_columns(margin=margin).select(*pairs.columns, "margin")
+    return best.with_columns(margin=margin).select(*pairs.columns, "margin", "next")
 
 
 def _one_way(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from flowscope.nat.proxy_exchanges import ids, marks
 from flowscope.nat.proxy_lengths import with_length_bits
 from flowscope.nat.proxy_nearest import earlier, earlier_with_key
 from flowscope.nat.proxy_presumed import presumed_keys, same_target, with_presumed
+from flowscope.nat.proxy_reasons import request_reasons
 from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
 from flowscope.nat.proxy_ties import tie_keys, with_ties
 from flowscope.nat.topology import Topology
@@ -57,7 +58,7 @@ def request_pairs(
 
     Returns:
         Columns ``front`` and ``back`` (exchanges), ``front_leg``, ``back_leg``, ``front_turn``, ``back_turn``,
-        ``bits``, ``proof`` (true when an identity crossed), ``answered`` (the server did).
+        ``bits``, ``proof`` (true when an identity crossed), ``answered`` (the server did), ``reasons`` (texts).
     """
     found = pl.concat(
         [
@@ -88,6 +89,7 @@ def request_pairs(
         back_turn="turn_b",
         proof=(pl.col("id_bits") >= PROOF).fill_null(value=False),
         answered=pl.col("answered_ns_b").is_not_null(),
+        reasons=request_reasons(),
     )
 
 

@@ -78,7 +78,11 @@ def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> No
             pl.col(name).str.pad_start(width) if right else pl.col(name).str.pad_end(width)
             for name, width, right in layout
         ]
-        lines = table.select(pl.concat_str(padded, separator="  ").str.strip_chars_end().str.join("\n"))
+        line = pl.concat_str(padded, separator="  ").str.strip_chars_end()
+        if what == "paths" and look.verbose:
+            table = table.with_columns(_join_lines(rows))
+            line = pl.concat_str(line, "detail", ignore_nulls=True)
+        lines = table.select(line.str.join("\n"))
         out.write(f"{lines.item()}\n".encode())
 
 
@@ -116,6 +120,16 @@ def _path_cells(rows: pl.DataFrame, look: Look) -> pl.DataFrame:
             "joined by"
         ),
     )
+
+
+def _join_lines(rows: pl.DataFrame) -> pl.Series:
+    """A second line, ``detail``, of paths with a join or a doubt: margin, next best leg, what the join rests on."""
+    margin = pl.format("margin {} bits", pl.col("margin").round(1))
+    rival = pl.format("runner-up {}", "runner_up").fill_null("no runner-up")
+    rests = pl.when(pl.col("reasons").list.len() > 0).then(pl.col("reasons").list.join("; "))
+    told = pl.concat_str(margin, rival, rests, separator=", ", ignore_nulls=True)
+    several = (pl.col("method") != "single") | pl.col("ambiguous")
+    return rows.select(detail=pl.when(several).then(pl.concat_str(pl.lit(f"\n{' ' * 8}"), told)))["detail"]
 
 
 def _snat_cells(rows: pl.DataFrame, look: Look) -> pl.DataFrame:

@@ -47,6 +47,21 @@ def test_flags_a_proxy_by_the_times_of_its_calls(tmp_path: Path) -> None:
     assert sorted(world.joins(tmp_path)) == sorted(expected)
 
 
+def test_a_presumed_proxy_says_what_it_rests_on(tmp_path: Path) -> None:
+    world = World()
+    for number, at_ms in enumerate(moments(12)):
+        call(world, number, at_ms)
+    world.cut()
+    table, analysis = world.table(tmp_path)
+    rest = (
+        "12 requests of its clients were each followed by the same request of the proxy within 0.0 ms, and 100 % of "
+        "the proxy's requests follow one"
+    )
+    assert rest in table["reasons"][0]
+    assert "same request line" in analysis.paths["reasons"][0].to_list()
+    assert analysis.inferred.topology.frontends[0].mode == "proxy"
+
+
 def test_flags_a_proxy_whose_sides_are_cut_at_different_places(tmp_path: Path) -> None:
     world = World()
     for number, at_ms in enumerate(moments(12)):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import polars as pl
+
 from flowscope.report import render_rows
 from flowscope.report.look import Look
 from tests.traffic import analysis, balanced, point
 
 
-def lines(report: Any, what: Any) -> list[str]:
+def lines(report: Any, what: Any, *, verbose: bool = False) -> list[str]:
     out = io.BytesIO()
-    render_rows(report, what, "text", out, Look())
+    render_rows(report, what, "text", out, Look(verbose=verbose))
     return out.getvalue().decode().splitlines()
 
 
@@ -57,6 +59,23 @@ def test_paths() -> None:
         "99.9",
         "%",
     ]
+
+
+def test_verbose_paths_say_what_their_joins_rest_on() -> None:
+    report = balanced()
+    told = {"margin": 12.34, "runner_up": 0, "reasons": [["same client ISN", "TTL lower by 1"]] * report.paths.height}
+    report.paths = report.paths.with_columns(
+        margin=pl.lit(told["margin"]),
+        runner_up=pl.lit(told["runner_up"], pl.UInt64),
+        reasons=pl.Series(told["reasons"], dtype=pl.List(pl.String)),
+    )
+    plain, found = lines(report, "paths"), lines(report, "paths", verbose=True)
+    assert [line for line in found if not line.startswith("        margin")] == plain
+    assert found[2] == (
+        "        margin 12.3 bits, runner-up 10.0.0.9:50001 > 10.0.0.100:80, same client ISN; TTL lower by 1"
+    )
+    report.paths = report.paths.with_columns(method=pl.lit("single"), ambiguous=pl.lit(value=False))
+    assert len(lines(report, "paths", verbose=True)) == len(plain)
 
 
 def test_an_empty_table_is_its_header() -> None:
