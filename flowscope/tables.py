@@ -63,6 +63,7 @@ HALF: dict[str, str] = {
     "syn_tsval": "TSval of the first SYN",
     "syn_ip_id": "IP identification of the first SYN",
     "syn_ttl": "TTL of the first SYN",
+    "truncated": "packets cut by the snap length",
     "syns": "SYNs (rev: SYN-ACKs) seen, repeats included",
     "resets": "RST segments seen",
     "fins": "FIN segments seen",

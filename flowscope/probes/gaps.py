@@ -22,7 +22,10 @@ def with_gaps(flows: pl.DataFrame) -> pl.DataFrame:
 
     ``rev_end``: the number after the answer as captured.
     ``lossy``: the capture missed frames of either side.
-    ``gappy``: of what the member sent, something is cut or missing, or the prober acknowledged more than was captured.
+    ``gappy``: of what the member sent, something is missing, or the prober acknowledged more than was captured.
+    ``cut``: of what the member sent, the snap length hides something. Lengths and numbers stand in headers: who sent
+    nothing sent nothing in a cut capture, too.
+    ``asked_cut``: of what the prober sent, likewise.
     ``went_on``: the handshake was completed, though the capture may have missed how.
     """
     flows = flows.with_columns(
@@ -43,7 +46,9 @@ def with_gaps(flows: pl.DataFrame) -> pl.DataFrame:
     more = spoke | taken | took
     return flows.with_columns(
         lossy=(missed | own | (headless & (pl.col("rev_packets") > 0))).fill_null(value=False),
-        gappy=(missed | (pl.col("truncated") > 0) | headless).fill_null(value=True),
+        gappy=(missed | headless).fill_null(value=True),
+        cut=pl.col("rev_truncated") > 0,
+        asked_cut=pl.col("fwd_truncated") > 0,
         went_on=(more | (pl.col("rev_payload_bytes") > 0) | (pl.col("rev_fins") > 0)).fill_null(value=False),
     )
 

@@ -69,7 +69,11 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
         },
         orient="row",
     )
-    judged = _judged(told.join(rules, ["source", "member", "port"], how="left"))
+    told = told.join(rules, ["source", "member", "port"], how="left")
+    # Whoever said something that was cut before it could be read may have asked for anything.
+    readable = pl.col("asks").is_not_null().any().over("source", "member", "port")
+    hidden = (pl.col("speaks") == "tcp") & pl.col("asked_cut") & ~readable
+    judged = _judged(told.with_columns(speaks=pl.when(hidden).then(pl.lit("hidden")).otherwise("speaks")))
     return judged.select(pl.col(name).cast(kind) for name, kind in READINGS.items()).sort("sent_ns", "path"), known
 
 
@@ -94,7 +98,9 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
     # The nearest point that saw both directions whole, up to the prober's end of it; else the nearest that saw both.
     both = pl.col("rev_packets") > 0
     best = (
-        both.cast(pl.UInt8) + (both & ~pl.col("gappy") & ((pl.col("fwd_fins") + pl.col("fwd_resets")) > 0))
+        both.cast(pl.UInt8) * 2
+        + (both & ~pl.col("gappy") & ((pl.col("fwd_fins") + pl.col("fwd_resets")) > 0)) * 2
+        + ~pl.col("cut")
     ).arg_max()
     main = {
         "main": pl.col("flow"),
@@ -105,6 +111,8 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         "first_data_ns": pl.col("rev_first_data_ns") + shift,
         "last_data_ns": pl.col("rev_last_data_ns") + shift,
         "gappy": pl.col("gappy"),
+        "cut": pl.col("cut"),
+        "asked_cut": pl.col("asked_cut") & (pl.col("fwd_payload_bytes") > 0),
         "fwd_isn": pl.col("fwd_isn"),
         "rev_end": pl.col("rev_end"),
     }
@@ -135,7 +143,8 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.when((pl.col("kind") == "tls-client-hello").any())
             .then(pl.lit("https"))
-            .when((pl.col("kind") == "http-request").any())
+            # A cut request shows in its answer.
+            .when(pl.col("kind").is_in(["http-request", "http-response"]).any())
             .then(pl.lit("http"))
             .alias("asks"),
             (pl.col("kind") == "tls-server-hello").any().alias("greeted"),
@@ -212,7 +221,7 @@ def _how() -> pl.Expr:
     it had nothing, and what comes after an unseen stretch proves nothing of it.
     """
     waited = pl.col("waited").fill_null(value=False)
-    gappy = pl.col("gappy").fill_null(value=True)
+    gappy, cut = pl.col("gappy").fill_null(value=True), pl.col("cut").fill_null(value=False)
     slow = (pl.col("rejected").fill_null(value=False) & ~gappy) | pl.col("too_late")
     silent = pl.col("first_data_ns").is_null()
     heard_out, said_all = (pl.col(name).fill_null(value=False) & ~gappy for name in ("heard_out", "said_all"))
@@ -231,7 +240,9 @@ def _how() -> pl.Expr:
     unclosed = after(waited, "unknown")
     answer = (
         # What ends with its connection is whole only when both sides have closed it.
-        pl.when(unfinished & pl.col("left") & said_all & pl.col("prober_closed").is_not_null())
+        pl.when(unfinished & cut)
+        .then(word("unknown"))
+        .when(unfinished & pl.col("left") & said_all & pl.col("prober_closed").is_not_null())
         .then(word("invalid"))
         .when(unfinished & ~pl.col("left") & heard_out)
         .then(word("timeout"))
@@ -254,7 +265,7 @@ def _how() -> pl.Expr:
         .then(word("timeout"))
         .otherwise(unclosed)
     )
-    tls = (pl.col("speaks") == "https") & pl.col("greeted").fill_null(value=True)
+    tls = (pl.col("speaks") == "https") & (pl.col("greeted").fill_null(value=True) | cut)
     opaque = (
         pl.when(gappy)
         .then(word("unknown"))
@@ -263,7 +274,7 @@ def _how() -> pl.Expr:
         .then(word("good"))
         .when(tls & pl.col("unheard").fill_null(value=False) & said_all & pl.col("left"))
         .then(word("invalid"))
-        .when(tls)
+        .when(tls | cut)
         .then(word("unknown"))
         # A server that answers a TLS hello with no hello of its own speaks no TLS.
         .when(heard_out | said_all)
@@ -283,6 +294,8 @@ def _how() -> pl.Expr:
         .then(pl.when(pl.col("again")).then(after(waited, "answer-lost")).otherwise(unclosed))
         .when(pl.col("speaks") == "tcp")
         .then(pl.when(connected_late).then(word("slow")).otherwise(word("good")))
+        .when(pl.col("speaks") == "hidden")
+        .then(word("unknown"))
         .when(silent)
         .then(nothing)
         .when(slow)

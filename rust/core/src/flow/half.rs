@@ -84,6 +84,8 @@ pub struct Half {
     pub sack: Option<(u32, u32)>,
     pub max_segment: u32,
     pub max_acked_segment: u32,
+    /// Packets that the snap length cut.
+    pub truncated: u32,
     pub syns: u32,
     pub resets: u32,
     pub fins: u32,
@@ -133,6 +135,7 @@ impl Half {
         sack: None,
         max_segment: 0,
         max_acked_segment: 0,
+        truncated: 0,
         syns: 0,
         resets: 0,
         fins: 0,

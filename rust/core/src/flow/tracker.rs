@@ -102,9 +102,10 @@ impl Tracker {
         let flow = &mut self.blocks[index / BLOCK][index % BLOCK];
         flow.changed = true;
         flow.last = at.into();
-        flow.truncated += u32::from(cut);
         let half = flow.half_of(upward);
-        flow.half_mut(half).count(packet, wire_length, at.time_ns);
+        let own = flow.half_mut(half);
+        own.count(packet, wire_length, at.time_ns);
+        own.truncated += u32::from(cut);
         if packet.protocol == protocol::TCP {
             segment(flow, half, packet, payload, at, &mut self.events);
             if self.options.messages {

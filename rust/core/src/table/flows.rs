@@ -114,7 +114,7 @@ fn surroundings(columns: &mut Columns<'static, Flow>, with_community_id: bool) {
     columns.nullable::<UInt32Type>("tunnel_id", |flow| (flow.tunnel != Tunnel::None).then_some(flow.tunnel_id));
     columns.nullable::<UInt16Type>("vlan", |flow| (flow.vlan != NO_VLAN).then_some(flow.vlan));
     columns.plain::<UInt32Type>("interface", |flow| flow.interface);
-    columns.plain::<UInt32Type>("truncated", |flow| flow.truncated);
+    columns.plain::<UInt32Type>("truncated", |flow| flow.half(0).truncated + flow.half(1).truncated);
     columns.plain::<UInt32Type>("icmp_errors", |flow| flow.icmp_errors);
     if with_community_id {
         columns.made_text("community_id", community_id);

@@ -84,6 +84,7 @@ fn halves(name: &'static str, total: usize) -> SomeColumns<Half> {
     columns.plain::<UInt64Type>("bytes", |half| half.bytes);
     columns.plain::<UInt64Type>("payload_bytes", |half| half.payload_bytes);
     columns.plain::<UInt64Type>("covered_bytes", Half::covered_bytes);
+    columns.plain::<UInt32Type>("truncated", |half| half.truncated);
     columns.plain::<UInt32Type>("syns", |half| half.syns);
     columns.plain::<UInt32Type>("resets", |half| half.resets);
     columns.plain::<UInt32Type>("fins", |half| half.fins);
