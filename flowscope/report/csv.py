@@ -27,8 +27,13 @@ def render_rows(analysis: Analysis, what: What, out: BinaryIO, look: Look) -> No
 def _flat(rows: pl.DataFrame) -> pl.DataFrame:
     if "timeline" in rows.columns:
         change = pl.element().struct
-        words = pl.format("{} {} ({})", change.field("time"), change.field("state"), change.field("reason"))
-        return rows.with_columns(pl.col("timeline").list.eval(words).list.join("; "), pl.col("pools").list.join(" "))
+        told = pl.format("{} {} ({})", change.field("time"), change.field("state"), change.field("reason"))
+        doubt = pl.format(" [{} to {}]", change.field("earliest"), change.field("latest")).fill_null("")
+        return rows.with_columns(
+            pl.col("timeline").list.eval(pl.concat_str(told, doubt)).list.join("; "),
+            pl.col("pools").list.join(" "),
+            pl.col("notes").list.join("; "),
+        )
     if "legs" in rows.columns:
         leg = pl.element().struct
         return rows.with_columns(

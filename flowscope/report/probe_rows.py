@@ -39,6 +39,7 @@ _COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
     "latency_ms": pl.Float64,
     "latency_rank": pl.Int64,
     "known_by": pl.String,
+    "notes": pl.List(pl.String),
     "timeline": pl.List(_CHANGE),
 }
 
@@ -104,6 +105,25 @@ def latency_ranks(analysis: Analysis) -> dict[Key, int]:
     }
 
 
+def notes(analysis: Analysis, health: Health) -> list[str]:
+    """What a reader must know of these probes: what cannot be read, and for whom else they are sent."""
+    one, readings = health.series, health.readings
+    found = []
+    unread = readings.filter(pl.col("result") == "unknown").height
+    if one.protocol == "https" and not readings["status"].drop_nulls().len():
+        found.append("status not visible (TLS)")
+    elif unread:
+        found.append(f"what {unread:,} of them got cannot be read: frames were cut, or are missing")
+    asking = [pool.probe for pool in analysis.topology.pools if pool.name in one.pools]
+    if any(probe != asking[0] for probe in asking):
+        named = ", ".join(safe_unicode(pool) for pool in one.pools)
+        found.append(
+            f"pools {named} ask from one address at one port: whose a probe is does not show, and these states are by "
+            f"the settings of {safe_unicode(one.pools[0])}; each pool's own state is by its own"
+        )
+    return found
+
+
 def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
     one, text = health.series, str(analysis.addresses["text"][health.series.member])
     name = analysis.topology.name_of(text)
@@ -122,6 +142,7 @@ def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
         "failed": health.failed.height,
         "latency_ms": latency_ms(health),
         "known_by": one.by,
+        "notes": notes(analysis, health),
         "timeline": [_change(change) for change in health.timeline],
     }
 

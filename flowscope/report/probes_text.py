@@ -9,7 +9,7 @@ from flowscope.report.layout import columns, counted
 from flowscope.report.look import Look
 from flowscope.report.paint import painter
 from flowscope.report.pool_rows import pool_name, reason
-from flowscope.report.probe_rows import endpoint, latency_ms, latency_ranks, member_rates, per_minute
+from flowscope.report.probe_rows import endpoint, latency_ms, latency_ranks, member_rates, notes, per_minute
 from flowscope.report.safe_text import safe_line
 from flowscope.report.times import clock, zone
 
@@ -45,7 +45,8 @@ def render_probes(analysis: Analysis, out: BinaryIO, look: Look) -> None:
         changes = [(one.time_ns, one.state, one.reason + in_doubt(one, look.utc)) for one in health.timeline]
         lines += _changes(_called(analysis, health), changes, look)
         if not changes and "unknown" in health.readings["result"]:
-            lines.append("  its state is not known: what the prober got cannot be read (TLS, or frames that were cut)")
+            lines.append("  its state is not known: what the prober got cannot be read")
+        lines += [f"  {safe_line(note)}" for note in notes(analysis, health)]
     for name, pool in pools:
         changes = [(one.time_ns, one.state, reason(analysis, pool, one)) for one in pool.timeline]
         lines += _changes(name, changes, look)
