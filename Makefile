@@ -59,7 +59,7 @@ format: .venv/dev.stamp ## rewrite the sources in the house's style
 	$(CARGO) fmt --manifest-path rust/Cargo.toml --all
 
 lab: build .venv/dev.stamp ## play the lab: a balancer of network namespaces with faults on demand (root, Linux)
-	$(BIN)/python -m pytest tests/lab tests/live/test_lab_live.py $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest tests/lab tests/live/test_lab_live.py tests/live/test_soon.py $(PYTEST_FLAGS)
 
 captures: build .venv/dev.stamp ## make the samples of the lab in captures/ anew (root, Linux)
 	$(BIN)/python -m tests.lab.samples
