@@ -87,8 +87,8 @@ def test_flags_a_proxy_that_also_checks_its_members(tmp_path: Path) -> None:
 def test_spares_two_monitors_that_keep_the_same_schedule(tmp_path: Path) -> None:
     world, rng = World(), random.Random(7)
     for number in range(30):
-        world.leg(client(number), FRONT, asks(1, "/status", took_ms=30), 1000 * number + rng.uniform(0, 4))
-        late = 1000 * number + 5 + rng.uniform(0, 4)
+        world.leg(client(number), FRONT, asks(1, "/status", took_ms=4), 1000 * number + rng.uniform(0, 0.6))
+        late = 1000 * number + 0.7 + rng.uniform(0, 0.6)
         world.leg((PROXY, 30000 + number), SERVER, asks(1, "/status", took_ms=2), late)
     world.cut()
     assert world.joins(tmp_path) == []
