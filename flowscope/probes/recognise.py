@@ -132,7 +132,8 @@ def _marked(
         said = pl.any_horizontal(pl.lit(value=False), *(pl.col("header").str.starts_with(word) for word in words))
         found.setdefault(profile.probe.policy, []).append(_through(paths, flows, headers.filter(said)["flow"]))
     # PROXY protocol, sections 2.1 and 2.2: with UNKNOWN or LOCAL the proxy speaks for itself. Clients name themselves.
-    itself = messages.filter(pl.col("kind").is_in(["proxy-v1", "proxy-v2"]), pl.col("src").is_null())
+    # A header that was cut before its address names nobody either, and says nothing.
+    itself = messages.filter(pl.col("kind").is_in(["proxy-v1", "proxy-v2"]), pl.col("src").is_null(), pl.col("complete"))
     named = headers.filter(pl.col("header").str.starts_with("user-agent:"))["flow"]
     itself = itself.filter(~pl.col("flow").is_in(named.implode()))
     found.setdefault("generic", []).append(_through(paths, flows, itself["flow"]))

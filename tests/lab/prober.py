@@ -17,6 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.lab import nat
 
 
+# What Azure Front Door's edges say of themselves.
+FRONT_DOOR = "User-Agent: Edge Health Probe\r\nX-FD-HealthProbe: 1\r\n"
+
+
 class Health:
     """What a policy thinks of one member, probe by probe."""
 
@@ -68,7 +72,9 @@ class Prober:
             sock.bind((self.spec["source"], 0))
             async with asyncio.timeout(self.spec["timeout"]):
                 await loop.sock_connect(sock, (address, self.spec["port"]))
-                await loop.sock_sendall(sock, f"GET {self.spec['path']} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+                said = FRONT_DOOR if self.spec["policy"] == "front-door" else ""
+                request = f"GET {self.spec['path']} HTTP/1.1\r\nHost: {address}\r\n{said}\r\n"
+                await loop.sock_sendall(sock, request.encode())
                 answer = b""
                 while b"\r\n\r\n" not in answer:
                     data = await loop.sock_recv(sock, 4096)

@@ -12,7 +12,10 @@ from flowscope.probes.recognise import Known, Ranges, recognised
 from tests.traffic import T0, flows, paths
 
 TEXTS = ("168.63.129.16", "10.0.0.4", "35.191.3.4", "2600:2d00:1:b029::7", "198.51.100.7", "192.0.2.9")
-MESSAGES = {"flow": pl.UInt64, "kind": pl.String, "headers": pl.List(pl.String), "target": pl.String, "src": pl.String}
+MESSAGES = {
+    "flow": pl.UInt64, "kind": pl.String, "headers": pl.List(pl.String), "target": pl.String, "src": pl.String,
+    "complete": pl.Boolean,
+}  # fmt: skip
 
 
 def addresses() -> pl.DataFrame:
@@ -35,11 +38,12 @@ def policies(
     topology: Topology | None = None,
     ranges: Ranges = (),
     proxied: tuple[int, ...] = (),
+    cut: bool = False,
 ) -> dict[int, str]:
     rows: list[dict[str, object]] = [
         {"flow": at, "kind": "http-request", "headers": lines, "target": "/"} for at, lines in (headers or {}).items()
     ]
-    rows += [{"flow": at, "kind": "proxy-v2", "src": None} for at in proxied]
+    rows += [{"flow": at, "kind": "proxy-v2", "src": None, "complete": not cut} for at in proxied]
     seen = flows(*({} for _ in range(table.height))).with_columns(leg=pl.col("flow").cast(pl.UInt32))
     known = Known(topology or Topology(), ranges=ranges)
     found = recognised(table, addresses(), pl.DataFrame(rows, schema=MESSAGES), seen, known)
@@ -139,6 +143,7 @@ def test_a_proxy_that_speaks_for_itself_probes() -> None:
     rows = asking(asked(0, 10))
     assert policies(rows, proxied=(0, 1)) == {0: "generic", 1: "generic"}
     assert policies(rows, {0: ["User-Agent: curl"], 1: ["user-agent: curl"]}, proxied=(0, 1)) == {}
+    assert policies(rows, proxied=(0, 1), cut=True) == {}, "whose it is was not captured"
 
 
 def test_a_topology_that_names_front_doors_range_does_not_make_its_clients_probes() -> None:
