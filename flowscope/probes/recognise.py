@@ -133,7 +133,8 @@ def _marked(
         found.setdefault(profile.probe.policy, []).append(_through(paths, flows, headers.filter(said)["flow"]))
     # PROXY protocol, sections 2.1 and 2.2: with UNKNOWN or LOCAL the proxy speaks for itself. Clients name themselves.
     # A header that was cut before its address names nobody either, and says nothing.
-    itself = messages.filter(pl.col("kind").is_in(["proxy-v1", "proxy-v2"]), pl.col("src").is_null(), pl.col("complete"))
+    proxied = pl.col("kind").is_in(["proxy-v1", "proxy-v2"])
+    itself = messages.filter(proxied, pl.col("src").is_null(), pl.col("complete"))
     named = headers.filter(pl.col("header").str.starts_with("user-agent:"))["flow"]
     itself = itself.filter(~pl.col("flow").is_in(named.implode()))
     found.setdefault("generic", []).append(_through(paths, flows, itself["flow"]))

@@ -16,7 +16,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.lab import nat
 
-
 # What Azure Front Door's edges say of themselves.
 FRONT_DOOR = "User-Agent: Edge Health Probe\r\nX-FD-HealthProbe: 1\r\n"
 
