@@ -13,7 +13,7 @@ from tests.traffic import addresses, capture, flows, legs, paths, point
 T0 = 1_767_225_600_000_000_000
 MESSAGES = {
     "flow": pl.UInt64, "half": pl.UInt8, "kind": pl.String, "headers": pl.List(pl.String), "target": pl.String,
-    "src": pl.String,
+    "src": pl.String, "complete": pl.Boolean,
 }  # fmt: skip
 
 End = tuple[str, int]
