@@ -20,6 +20,8 @@ from flowscope.probes.policies import POLICIES, State
 if TYPE_CHECKING:
     from flowscope.window import Window
 
+_Row = tuple[int, bool, int, str, str | None, int | None]
+"""When the probe before was sent, whether there was a pause, when it was decided, its result, how, and the status."""
 #: After so many intervals without a probe nobody knows what the prober thinks.
 _LOST_TOUCH = 3
 #: Probes that are one interval apart, as evenly as a prober sends them, in intervals.
@@ -77,7 +79,7 @@ class Health:
         if probe == self.series.probe:
             return self
         one = replace(self.series, probe=probe, policy=probe.policy, thresholds=probe)
-        return Health(one, self.readings, tuple(_timeline(one, self.readings)))
+        return Health(one, self.readings, tuple(_timeline(one, _turning(self.readings, one))))
 
     def stretches(self) -> Iterator[tuple[int, int, State]]:
         """From, to and state of each part of the timeline."""
@@ -96,14 +98,15 @@ def replay(window: Window) -> tuple[Health, ...]:
     found = []
     for key, one in known.items():
         own = parts[key].sort("decided_ns", "sent_ns")
-        found.append(_settled(one, own) if one.fits else Health(one, own, tuple(_timeline(one, own))))
+        rows = _turning(own, one)
+        found.append(_settled(one, own, rows) if one.fits else Health(one, own, tuple(_timeline(one, rows))))
     return tuple(found)
 
 
-def _settled(one: Series, readings: pl.DataFrame) -> Health:
+def _settled(one: Series, readings: pl.DataFrame, rows: Sequence[_Row]) -> Health:
     """The series by the setting that was chosen, with what the others that fit as well say of each change."""
-    others = {tuple(_timeline(replace(one, thresholds=setting), readings)) for setting in one.fits}
-    timeline = tuple(_timeline(one, readings))
+    others = {tuple(_timeline(replace(one, thresholds=setting), rows)) for setting in one.fits}
+    timeline = tuple(_timeline(one, rows))
     changes = tuple(_ranged(timeline, at, others) for at in range(len(timeline)))
     # A change that is sure to a probe is as good as known; where one is not, the setting is not.
     wide = any(not change.sure or _spread(change) > one.interval_ns * _ONE_PROBE for change in changes)
@@ -133,10 +136,10 @@ def _spread(change: Change) -> int:
     return max(change.latest_ns - change.time_ns, change.time_ns - change.earliest_ns)
 
 
-def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
+def _timeline(one: Series, rows: Iterable[_Row]) -> Iterator[Change]:
     policy = POLICIES[one.policy](one.thresholds)
     state: State = "unknown"
-    for before, paused, decided, result, how, status in _turning(readings, one, sum(policy.turns)).iter_rows():
+    for before, paused, decided, result, how, status in rows:
         if paused:
             policy = POLICIES[one.policy](one.thresholds)
             if state != "unknown":
@@ -154,16 +157,16 @@ def _timeline(one: Series, readings: pl.DataFrame) -> Iterator[Change]:
             yield Change(decided, state, text, how)
 
 
-def _turning(readings: pl.DataFrame, one: Series, longest: int) -> pl.DataFrame:
-    """Of probes in a row that went alike only so many as may turn a decision; ``before`` is when the last was sent."""
+def _turning(readings: pl.DataFrame, one: Series) -> list[_Row]:
+    """Of probes in a row that went alike only so many as may turn a decision, whichever of the settings holds."""
+    longest = max(sum(POLICIES[one.policy](setting).turns) for setting in (one.thresholds, *one.fits))
     before = pl.col("sent_ns").shift(1)
     long = (pl.col("sent_ns") - before > _LOST_TOUCH * one.interval_ns).fill_null(value=False)
     rows = readings.with_columns(before=before, stretch=long.cum_sum()).filter(pl.col("result") != "open")
     paused = (pl.col("stretch") != pl.col("stretch").shift(1)).fill_null(value=False)
     few = pl.int_range(pl.len()).over(pl.struct("result", "stretch").rle_id()) < longest
-    return rows.with_columns(paused=paused).filter(few).select(
-        "before", "paused", "decided_ns", "result", "how", "status"
-    )  # fmt: skip
+    columns = ("before", "paused", "decided_ns", "result", "how", "status")
+    return rows.with_columns(paused=paused).filter(few).select(columns).rows()
 
 
 def reason(how: str | None, status: int | None) -> str:
