@@ -65,7 +65,7 @@ def recognised(
     """The paths that are probes, each with the policy of who sends them: columns as in :data:`PROBES`.
 
     What the topology says of a source comes first, then its address, then what the probe says of itself, and its shape
-    last.
+    last. Where the two in the middle name different balancers, the probe's own words count.
     """
     paths = paths.filter(pl.col("protocol") == _TCP, pl.col("backend").is_not_null())
     requests = messages.filter(pl.col("kind") == "http-request")
@@ -94,6 +94,9 @@ def recognised(
         there = pl.col("client").is_in(numbers.implode())
         # Proxies of that cloud forward clients from the same addresses: their requests say something else.
         asking = _without(paths.filter(there), clients) if profile.probe.header else paths.filter(there)
+        # Who says it is another balancer's is that one's; generic names none.
+        others = [own for policy, own in marked.items() if policy not in (profile.probe.policy, "generic")]
+        asking = _without(asking, pl.concat([saying.clear(), *others]))
         if profile.mode and profile.mode.value == "proxy":
             # What says nothing may as well be a client's, in TLS: only its pace tells.
             own = marked.get(profile.probe.policy, saying.clear()).filter(there)

@@ -72,6 +72,11 @@ def test_what_a_probe_says_of_itself(header: str, policy: str) -> None:
     assert policies(calls((4, 1)), {0: [f"X-Note: {header}"]}) == {}
 
 
+def test_a_probe_that_says_it_is_anothers_is_not_taken_for_its_sources() -> None:
+    assert policies(calls((0, 1), (0, 1)), {0: ["X-FD-HealthProbe: 1"]}) == {0: "front-door", 1: "azure-lb"}
+    assert policies(calls((0, 1)), {0: ["User-Agent: kube-probe/1.31"]}) == {0: "azure-lb"}, "which names no balancer"
+
+
 def test_the_topology_comes_first() -> None:
     probe = Probe(source=(ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("168.63.129.16/32")))
     known = Topology(pools=(Pool("web", (Member("vm", "10.0.0.4", 443),), probe),))
