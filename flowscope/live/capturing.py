@@ -97,10 +97,10 @@ class Interface(Pipe):
         self._watch_interface()
         if self._recorder is None and not self._wish.ring:
             self.record(number)
-        at_ns = time.time_ns()
-        # A program that sleeps because the pipe is full is not one that waits for packets.
-        if self._drained and self._process is not None and not self.ended and waits(self._process.pid):
-            self.waited_ns = at_ns if self._drained else self.waited_ns
+        at_ns, process = time.time_ns(), self._process
+        # A program may sleep because its pipe is full: that is looked at before and after.
+        if process is not None and not self.ended and self._drained and waits(process.pid) and self._drained:
+            self.waited_ns = at_ns
         while self._announced:
             path = self._announced.pop(0)
             several = f" ({len(self.files) + 1})" if self.files else ""

@@ -57,10 +57,10 @@ def presumed_ties(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame
     if not found.height:
         return pl.DataFrame(schema=TIES)
     nested = nested.join(found.select(groups), groups, how="semi")
-    calls = _calls(sides, backs, nested, ("back", "mark"), "back").select(
+    calls = _calls(sides, backs, nested, "back").select(
         "exchange", "served", "mark", "asked_ns", back_src="src", back_port="dst_port"
     )
-    asked = _calls(sides, fronts, nested, ("front", "mark"), "front").select(
+    asked = _calls(sides, fronts, nested, "front").select(
         "exchange", "served", "mark", "asked_ns", front_dst_end="dst_end"
     )
     # What one side never says at all is its own business: health checks, pages from a cache.
@@ -130,10 +130,9 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
     )
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
-    mark = pl.format("{} {}", "method", pl.col("target").str.head(6))
     return pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("src") != pl.col("dst_b")).select(
         "front", "back", "asked_ns", "ahead_ns", front_dst_end="dst_end", back_src="src_b", back_port="dst_port_b",
-        mark=mark,
+        mark=_mark(),
     )  # fmt: skip
 
 
@@ -144,22 +143,24 @@ def same_target() -> pl.Expr:
     return (one == other) | begins
 
 
+def _mark() -> pl.Expr:
+    """The kind of a request, as far as the shortest snap length leaves it."""
+    return pl.format("{} {}", "method", pl.col("target").str.head(6))
+
+
 def _clear(nested: pl.DataFrame) -> pl.DataFrame:
     """Pairs of which neither side has another partner in the same group."""
     alone = (pl.len().over("front_dst_end", "back") == 1) & (pl.len().over("back_src", "back_port", "front") == 1)
     return nested.filter(alone)
 
 
-def _calls(
-    sides: pl.DataFrame, exchanges: pl.DataFrame, nested: pl.DataFrame, columns: tuple[str, str], side: str
-) -> pl.DataFrame:
+def _calls(sides: pl.DataFrame, exchanges: pl.DataFrame, nested: pl.DataFrame, side: str) -> pl.DataFrame:
     """The exchanges of one side with ``mark``, their leg's ends, and ``served``: whether they stand in a pair."""
     known = sides.select("leg", "src", "dst_end", "dst_port")
-    mark = pl.format("{} {}", "method", pl.col("target").str.head(6))
     return (
         exchanges.filter(pl.col("answered_ns").is_not_null())
         .join(known, "leg")
-        .with_columns(mark=mark, served=pl.col("exchange").is_in(nested[side].unique().implode()))
+        .with_columns(mark=_mark(), served=pl.col("exchange").is_in(nested[side].unique().implode()))
     )
 
 

@@ -41,7 +41,7 @@ def by_deeds(window: Window, readings: pl.DataFrame, known: Mapping[Key, Series]
         own = readings.filter(pl.col("source") == source, pl.col("port") == port, pl.col("result") != "open")
         if not (own["result"] == "bad").any():
             continue
-        told = {int(str(key[0])): _told(part) for key, part in own.partition_by("member", as_dict=True).items()}
+        told: dict[int, list[Told]] = {part["member"][0]: _told(part) for part in own.partition_by("member")}
         for pool in _among(pools, asked, source, window):
             members = frozenset(pool)
             choice = chosen(window, source, members, {one: told.get(one, []) for one in members})

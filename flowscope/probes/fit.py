@@ -8,7 +8,7 @@ from math import exp, log
 
 from flowscope.nat.topology import Probe
 from flowscope.probes.chosen import Chosen
-from flowscope.probes.settings import Episode, Step, Told, candidates, episodes, steps, turns
+from flowscope.probes.settings import LOST_TOUCH, Episode, Step, Told, candidates, episodes, steps, turns
 
 #: About as likely: another setting is this many times likelier at most.
 _ODDS = 100
@@ -18,8 +18,6 @@ _USUAL = 2
 _LATE = (0.05, 0.5)
 #: Clients that go on to reach a member after so many failures in a row: the balancer may not act on them.
 _IGNORED = 5
-#: After so many intervals without a probe nobody knows what the prober thinks.
-_LOST_TOUCH = 3
 
 _Fit = tuple[Probe, float]
 """A setting and the logarithm of its likelihood."""
@@ -113,7 +111,7 @@ def _episodes(
         for call in choice.calls
         if call.member == member and not any(start <= call.at_ns < end for start, end in failing)
     ]
-    for one in episodes(told, told[0][0] - interval, _LOST_TOUCH * interval):
+    for one in episodes(told, told[0][0] - interval, LOST_TOUCH * interval):
         good = [time for time, fine in one.told if fine]
         until = good[1] if len(good) > 1 else one.told[-1][0] + interval
         was = True if any(one.start_ns <= at < until for at in got) else None

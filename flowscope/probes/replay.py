@@ -16,14 +16,13 @@ from flowscope.nat.topology import Probe
 from flowscope.probes.asked import Series
 from flowscope.probes.deeds import by_deeds
 from flowscope.probes.policies import POLICIES, State
+from flowscope.probes.settings import LOST_TOUCH
 
 if TYPE_CHECKING:
     from flowscope.window import Window
 
 _Row = tuple[int, bool, int, str, str | None, int | None]
 """When the probe before was sent, whether there was a pause, when it was decided, its result, how, and the status."""
-#: After so many intervals without a probe nobody knows what the prober thinks.
-_LOST_TOUCH = 3
 #: Probes that are one interval apart, as evenly as a prober sends them, in intervals.
 _ONE_PROBE = 1.25
 
@@ -144,7 +143,7 @@ def _timeline(one: Series, rows: Iterable[_Row]) -> Iterator[Change]:
             policy = POLICIES[one.policy](one.thresholds)
             if state != "unknown":
                 state = "unknown"
-                yield Change(before + _LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
+                yield Change(before + LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
         if result == "unknown":
             # It may have been either, so what follows starts anew.
             policy = POLICIES[one.policy](one.thresholds)
@@ -161,7 +160,7 @@ def _turning(readings: pl.DataFrame, one: Series) -> list[_Row]:
     """Of probes in a row that went alike only so many as may turn a decision, whichever of the settings holds."""
     longest = max(sum(POLICIES[one.policy](setting).turns) for setting in (one.thresholds, *one.fits))
     before = pl.col("sent_ns").shift(1)
-    long = (pl.col("sent_ns") - before > _LOST_TOUCH * one.interval_ns).fill_null(value=False)
+    long = (pl.col("sent_ns") - before > LOST_TOUCH * one.interval_ns).fill_null(value=False)
     rows = readings.with_columns(before=before, stretch=long.cum_sum()).filter(pl.col("result") != "open")
     paused = (pl.col("stretch") != pl.col("stretch").shift(1)).fill_null(value=False)
     few = pl.int_range(pl.len()).over(pl.struct("result", "stretch").rle_id()) < longest

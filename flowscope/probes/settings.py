@@ -11,6 +11,8 @@ from flowscope.probes.policies import POLICIES
 
 #: Balancers let thresholds of 1 to 10 be configured; more samples than that are unheard of at Front Door.
 MOST = 10
+#: After so many intervals without a probe nobody knows what the prober thinks.
+LOST_TOUCH = 3
 
 Told = tuple[int, bool | None]
 """When a probe was decided, in nanoseconds, and whether it was good; None when nobody can say."""

@@ -42,6 +42,15 @@ def flood(one: Wire) -> None:
     assert f"sent {FRAMES} " in done.stdout
 
 
+def flood_unheard(one: Wire, live: Live) -> None:
+    """The same while the program does not get its turn: the kernel keeps what fits."""
+    program = capturing(live)
+    os.kill(program, signal.SIGSTOP)
+    flood(one)
+    os.kill(program, signal.SIGCONT)
+    time.sleep(1)
+
+
 def counted(live: Live) -> tuple[int, int, dict[str, Any]]:
     """Frames in the file, frames that the report says were lost, and the report."""
     report = json.loads(live.out)
@@ -53,11 +62,7 @@ def counted(live: Live) -> tuple[int, int, dict[str, Any]]:
 def test_sent_is_captured_and_counted_as_lost(core: None, tmp_path: Path) -> None:
     with wire() as one:
         live = listening(one, tmp_path, "-f", "host 10.97.0.1", "-B", "1")
-        # A program that does not get its turn: the kernel keeps what fits.
-        os.kill(capturing(live), signal.SIGSTOP)
-        flood(one)
-        os.kill(capturing(live), signal.SIGCONT)
-        time.sleep(1)
+        flood_unheard(one, live)
         assert live.stop() == 0, live.said
     frames, lost, _ = counted(live)
     assert frames > 0 and lost > FRAMES / 2
@@ -85,10 +90,7 @@ def test_lost_frames_weaken_what_rests_on_silence(core: None, tmp_path: Path, fl
         live = listening(one, tmp_path, "--topology", str(known), "-B", "1")
         hanging.ask(one, 3.6).wait()
         if flooded:
-            os.kill(capturing(live), signal.SIGSTOP)
-            flood(one)
-            os.kill(capturing(live), signal.SIGCONT)
-        time.sleep(1)
+            flood_unheard(one, live)
         assert live.stop() == 0, live.said
     _, lost, report = counted(live)
     (hung,) = [finding for finding in report["findings"] if finding["rule"] == "unresponsive-service"]

@@ -111,3 +111,40 @@ def clients(wire: Wire, members: Sequence[int | None], *, each_ms: int = 200, fi
                 wire.packet(hops, when + (2**again - 1) * SECOND, SYN, 7_000_000 + 1000 * at, upto=1)
         else:
             accept(wire, hops, when, isn=7_000_000 + 1000 * at, answer=9_000_000 + 1000 * at)
+
+
+def hello(server: bool) -> bytes:
+    """A TLS 1.2 hello with nothing in it."""
+    body = b"\x03\x03" + bytes(32) + b"\x00" + (b"\x00\x2f\x00" if server else b"\x00\x02\x00\x2f\x01\x00")
+    handshake = bytes([2 if server else 1]) + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
+
+
+def encrypted(length: int) -> bytes:
+    """A TLS record of application data."""
+    return b"\x17\x03\x03" + length.to_bytes(2, "big") + bytes(length)
+
+
+def tls_rounds(answer: bytes, close: str) -> Wire:
+    """Four probes inside TLS: what the member answers the request, and who closes (``prober``, ``member``,
+    ``member-rst``)."""
+    wire = Wire()
+    for at in range(4):
+        hops, when, sent, got = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 6, 10_000 * at + 5001
+        wire.packet(hops, when, SYN, sent - 1)
+        wire.packet(hops, when + MS, SYN | ACK, got - 1, sent, back=True)
+        wire.packet(hops, when + 2 * MS, ACK, sent, got)
+        turns = [(False, hello(server=False)), (True, hello(server=True)), (False, encrypted(200)), (True, answer)]
+        for step, (back, payload) in enumerate(turns, 3):
+            if payload and back:
+                wire.packet(hops, when + step * MS, PSH | ACK, got, sent, payload, back=True)
+                got += len(payload)
+            elif payload:
+                wire.packet(hops, when + step * MS, PSH | ACK, sent, got, payload)
+                sent += len(payload)
+        if close == "prober":
+            wire.packet(hops, when + 8 * MS, FIN | ACK, sent, got)
+        else:
+            wire.packet(hops, when + 8 * MS, (RST if close == "member-rst" else FIN) | ACK, got, sent, back=True)
+            wire.packet(hops, when + 9 * MS, FIN | ACK, sent, got + (close == "member"))
+    return wire

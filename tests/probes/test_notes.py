@@ -10,10 +10,9 @@ import pytest
 from flowscope.analysis import Analysis
 from flowscope.report import render_rows
 from flowscope.report.look import Look
-from tests.probes.asking import SECOND, known, rounds
-from tests.probes.test_read import encrypted, hello
-from tests.rules.scene import judged, probe
-from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Wire
+from tests.probes.asking import encrypted, known, rounds, tls_rounds
+from tests.rules.scene import judged
+from tests.wire import Wire
 
 pytestmark = pytest.mark.usefixtures("core")
 FORMATS = ("text", "json", "jsonl", "csv")
@@ -41,24 +40,7 @@ def rendered(analysis: Analysis, form: str) -> str:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_status_inside_tls_is_said_to_be_hidden(tmp_path: Path, form: str) -> None:
-    wire = Wire()
-    for at in range(4):
-        hops, when, sent, got = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 6, 10_000 * at + 5001
-        wire.packet(hops, when, SYN, sent - 1)
-        wire.packet(hops, when + MS, SYN | ACK, got - 1, sent, back=True)
-        wire.packet(hops, when + 2 * MS, ACK, sent, got)
-        turns = [
-            (False, hello(server=False)),
-            (True, hello(server=True)),
-            (False, encrypted(200)),
-            (True, encrypted(300)),
-        ]
-        for step, (back, payload) in enumerate(turns, 3):
-            wire.packet(
-                hops, when + step * MS, PSH | ACK, got if back else sent, sent if back else got, payload, back=back
-            )
-            sent, got = sent + len(payload) * (not back), got + len(payload) * back
-        wire.packet(hops, when + 8 * MS, FIN | ACK, sent, got)
+    wire = tls_rounds(encrypted(300), "prober")
     assert "status not visible (TLS)" in rendered(judged(wire, tmp_path, None), form)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from flowscope.report import render_rows
 from flowscope.report.look import Look
-from tests.probes.asking import SECOND, ask, known, rounds
+from tests.probes.asking import SECOND, ask, encrypted, hello, known, rounds, tls_rounds
 from tests.rules.scene import judged, probe
 from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Wire
 
@@ -95,13 +95,6 @@ def test_latency_runs_from_the_request_to_the_last_byte(tmp_path: Path) -> None:
     assert health.readings["latency_ns"].to_list() == [MS + 20_000] * 3
 
 
-def hello(server: bool) -> bytes:
-    """A TLS 1.2 hello with nothing in it."""
-    body = b"\x03\x03" + bytes(32) + b"\x00" + (b"\x00\x2f\x00" if server else b"\x00\x02\x00\x2f\x01\x00")
-    handshake = bytes([2 if server else 1]) + len(body).to_bytes(3, "big") + body
-    return b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
-
-
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
@@ -129,11 +122,6 @@ def test_inside_tls_nothing_is_read_but_that_it_is_tls(
     assert ("cannot be read" in out.getvalue().decode()) == (result[0] == "unknown")
 
 
-def encrypted(length: int) -> bytes:
-    """A TLS record of application data."""
-    return b"\x17\x03\x03" + length.to_bytes(2, "big") + bytes(length)
-
-
 @pytest.mark.parametrize(
     ("answer", "close", "result"),
     [
@@ -149,26 +137,7 @@ def encrypted(length: int) -> bytes:
 def test_an_answer_inside_tls_counts_though_its_status_is_hidden(
     tmp_path: Path, answer: bytes, close: str, result: tuple[str, str | None]
 ) -> None:
-    wire = Wire()
-    for at in range(4):
-        hops, when, sent, got = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 6, 10_000 * at + 5001
-        wire.packet(hops, when, SYN, sent - 1)
-        wire.packet(hops, when + MS, SYN | ACK, got - 1, sent, back=True)
-        wire.packet(hops, when + 2 * MS, ACK, sent, got)
-        turns = [(False, hello(server=False)), (True, hello(server=True)), (False, encrypted(200)), (True, answer)]
-        for step, (back, payload) in enumerate(turns, 3):
-            if payload and back:
-                wire.packet(hops, when + step * MS, PSH | ACK, got, sent, payload, back=True)
-                got += len(payload)
-            elif payload:
-                wire.packet(hops, when + step * MS, PSH | ACK, sent, got, payload)
-                sent += len(payload)
-        if close == "prober":
-            wire.packet(hops, when + 8 * MS, FIN | ACK, sent, got)
-        else:
-            wire.packet(hops, when + 8 * MS, (RST if close == "member-rst" else FIN) | ACK, got, sent, back=True)
-            wire.packet(hops, when + 9 * MS, FIN | ACK, sent, got + (close == "member"))
-    assert read(wire, tmp_path, None) == [result] * 4
+    assert read(tls_rounds(answer, close), tmp_path, None) == [result] * 4
 
 
 @pytest.mark.parametrize(("given", "known_ns"), [("timeout_s = 5", 5 * SECOND), ("", SECOND)])

@@ -17,8 +17,8 @@ struct Found<'r, R> {
 }
 
 impl<'r, R> Found<'r, R> {
-    fn new() -> Self {
-        Found { found: Vec::new(), rows: Vec::new() }
+    fn within(rows: usize) -> Self {
+        Found { found: Vec::with_capacity(rows), rows: Vec::with_capacity(rows) }
     }
 
     #[inline]
@@ -29,13 +29,11 @@ impl<'r, R> Found<'r, R> {
         }
     }
 
-    fn write(&mut self, columns: &mut SomeColumns<R>)
+    fn write(&self, columns: &mut SomeColumns<R>)
     where
         R: 'static,
     {
         columns.fill(&self.found, &self.rows);
-        self.found.clear();
-        self.rows.clear();
     }
 }
 
@@ -58,9 +56,10 @@ impl HalfColumns {
         }
     }
 
-    /// Reads the halves of these flows, the first of which is row `at`, in blocks that stay in the cache.
+    /// Reads the halves of these flows, the first of which is row `at`.
     pub fn fill(&mut self, block: &[Flow], at: usize) {
-        let (mut halves, mut openings, mut troubles) = (Found::new(), Found::new(), Found::new());
+        let (mut halves, mut openings, mut troubles) =
+            (Found::within(block.len()), Found::within(block.len()), Found::within(0));
         for (row, flow) in (at as u32..).zip(block) {
             let Some(half) = flow.known_half(self.half) else { continue };
             halves.push(row, Some(half));
