@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowscope.report.html.ladder_rows import ago, ladder_rows
 from flowscope.report.html.packets import Hop, Packet, Sighting
 from flowscope.report.layout import shortened
 from flowscope.report.markup import Element, add, element
-from flowscope.report.times import SECOND, span
 
 if TYPE_CHECKING:
     from flowscope.report.html.route import Route
@@ -19,22 +18,8 @@ _LEFT = 128
 _RIGHT = 28
 _HEAD = 66
 _ROW = 50
-_MOST = 14
-"""Rows that a ladder has at most; what lies in the middle is left out, and counted."""
-_ALIKE = 3
-"""So many tries in a row that met the same are drawn once."""
-_PAUSE_NS = SECOND
 _LETTER = 6.15
 """Average width of a letter of the labels, in their own units."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """What stands in one row: a packet, alone or for the tries after it; or words."""
-
-    packet: Packet | None
-    alike: tuple[Packet, ...] = ()
-    words: str = ""
 
 
 def ladder(
@@ -50,7 +35,7 @@ def ladder(
         title: what the drawing shows, for those who do not see it.
         ending: what became of the path, in words; stands below the last packet.
     """
-    lines = list(_lines(found, cited))
+    lines = list(ladder_rows(found, cited))
     many = max(len(route.lanes) - 1, 1)
     gap = min(max(780.0 / many, 262.0), 430.0)
     wide = max(_LEFT + _RIGHT + 230 + gap * many, 940.0)
@@ -83,70 +68,6 @@ def ladder(
         class_="ladder",
     )
     return element("div", picture, class_="scroll drawing", role="region", aria_label=title, tabindex=0)
-
-
-def _lines(found: Sequence[Packet], cited: Collection[tuple[int, int]]) -> Iterator[_Line]:
-    """Tries alike become one row, long pauses are said, and of many rows the middle is left out."""
-    grouped: list[list[Packet]] = []
-    for packet in found:
-        last = grouped[-1][0] if grouped else None
-        if last is not None and _signature(last) == _signature(packet):
-            grouped[-1].append(packet)
-        else:
-            grouped.append([packet])
-    rows: list[_Line] = []
-    for some in grouped:
-        if len(some) >= _ALIKE:
-            rows.append(_Line(some[0], tuple(some[1:])))
-        else:
-            rows += [_Line(one) for one in some]
-    rows = _folded(rows)
-    if len(rows) > _MOST:
-        head, tail = _MOST // 2 + 1, _MOST // 2 - 1
-        middle = sum(1 + len(one.alike) for one in rows[head:-tail])
-        rows = [*rows[:head], _Line(None, words=f"{middle} more packets"), *rows[-tail:]]
-    before: int | None = None
-    for row in rows:
-        if row.packet is not None:
-            if before is not None and row.packet.at_ns - before >= _PAUSE_NS:
-                yield _Line(None, words=f"{span(row.packet.at_ns - before)} later")
-            before = max(one.at_ns for one in (row.packet, *row.alike))
-        yield row
-
-
-def _folded(rows: list[_Line]) -> list[_Line]:
-    """An exchange that comes three times or more (try, answer, refusal) is drawn once."""
-    kinds = [
-        (one.packet.half, one.packet.what, *_hops(one.packet)) if one.packet and not one.alike else None for one in rows
-    ]
-    made: list[_Line] = []
-    at = 0
-    while at < len(rows):
-        for period in range(2, 7):
-            cycle = kinds[at : at + period]
-            again = 1
-            while kinds[at + again * period : at + (again + 1) * period] == cycle:
-                again += 1
-            if again >= _ALIKE and None not in cycle:
-                times = [rows[at + period * one].packet for one in range(1, again)]
-                began = rows[at].packet
-                since = ", ".join(f"{_ago(one.at_ns - began.at_ns)}" for one in times[:6] if one and began)
-                made += rows[at : at + period]
-                made.append(_Line(None, words=f"the same {period} packets {again - 1} times more, after {since}"))
-                at += again * period
-                break
-        else:
-            made.append(rows[at])
-            at += 1
-    return made
-
-
-def _hops(packet: Packet) -> tuple[tuple[object, ...], ...]:
-    return tuple((hop.source, hop.target, hop.leg, hop.fate) for hop in packet.hops)
-
-
-def _signature(packet: Packet) -> tuple[object, ...]:
-    return (packet.key, *_hops(packet))
 
 
 class _Drawing:
@@ -232,7 +153,7 @@ class _Drawing:
             names = ", ".join(self.route.lanes[lane].title for lane in sorted(packet.missed))
             notes.append((f"○ not seen at {names}", "loop"))
         if alike:
-            times = ", ".join(f"+{_ago(one.at_ns - self.begin_ns)}" for one in alike[:8])
+            times = ", ".join(f"+{ago(one.at_ns - self.begin_ns)}" for one in alike[:8])
             more = f" and {len(alike) - 8} more" if len(alike) > 8 else ""
             notes.append((f"the same {len(alike)} times more: {times}{more}", "again"))
         return notes
@@ -250,7 +171,7 @@ class _Drawing:
         """When the packet was first seen in this row."""
         begins = row[0].begins if at else None
         since = (begins.at_ns if begins is not None else packet.at_ns) - self.begin_ns
-        text = f"+{_ago(since)}" if since else self.view.moment(packet.at_ns)[-15:]
+        text = f"+{ago(since)}" if since else self.view.moment(packet.at_ns)[-15:]
         return element("text", text, x=_LEFT - 8, y=y + 4, class_="time")
 
     def _hop(self, packet: Packet, hop: Hop, y: float, first: bool, back: bool) -> Iterator[Element]:
@@ -362,12 +283,3 @@ def _turns(hops: Sequence[Hop]) -> list[list[Hop]]:
             rows.append([hop])
         way = now
     return rows
-
-
-def _ago(duration_ns: int) -> str:
-    """A duration with the digits that matter: ``18 µs``, ``2.31 ms``, ``1.002 s``."""
-    if duration_ns < 1_000_000:
-        return f"{duration_ns / 1000:.0f} µs"
-    if duration_ns < SECOND:
-        return f"{duration_ns / 1e6:.2f} ms"
-    return f"{duration_ns / SECOND:.3f} s" if duration_ns < 100 * SECOND else span(duration_ns)

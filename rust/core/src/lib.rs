@@ -12,4 +12,5 @@ pub mod flow;
 pub mod issue;
 pub mod message;
 pub mod selection;
+mod sink;
 pub mod table;
