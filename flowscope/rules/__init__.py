@@ -85,7 +85,8 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
         if name in settings.ignore or (settings.select is not None and name not in settings.select):
             continue
         try:
-            found += rule.judge(window)
+            # Whole or not at all: of a rule that fails on the way nothing is told.
+            found += list(rule.judge(window))
             judged[name] = 0
         except Exception as error:
             problems.append(

@@ -147,8 +147,11 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
 
 
 def _behind(window: Window, to_it: pl.DataFrame, first_ns: int, last_ns: int) -> list[int]:
-    """Points that saw the members' side of this frontend's connections and were capturing at that time."""
-    onward = to_it.filter(pl.col("legs").list.len() > 1)
+    """Points that saw the members' side of this frontend's connections and were capturing at that time.
+
+    A translator before the balancer makes legs of its own: these still call the frontend.
+    """
+    onward = to_it.filter(pl.col("backend").is_not_null(), pl.col("legs").list.len() > 1)
     if not onward.height:
         return []
     points = window.flows_of_legs(onward["last_leg"])["point"].unique().sort()

@@ -47,22 +47,19 @@ def port_users(
     translated = paths.filter(
         pl.col("snat").is_not_null(), pl.col("protocol").is_in((_TCP, _UDP)), ~pl.col("method").is_in(_PROXIED)
     )
-    crossed = translated.select(
+    crossed = _with_destination(translated, legs).select(
         *_columns("snat", "snat_port"),
         both=pl.lit(value=True),
         refused=pl.lit(value=False),
-        outbound=pl.col("frontend").is_null(),
+        outbound="outbound",
         first_leg=pl.col("legs").list.first(),
     )
     if not crossed.height and not topology.snats:
         return crossed
-    # Only the first leg was seen, and it goes straight to where it was sent.
+    # Only the first leg was seen, and it goes straight to where it was sent: a balancer's frontend may be there.
     alone = paths.filter(
-        pl.col("snat").is_null(),
-        pl.col("frontend").is_null(),
-        pl.col("method") == "single",
-        pl.col("protocol").is_in((_TCP, _UDP)),
-    )
+        pl.col("snat").is_null(), pl.col("method") == "single", pl.col("protocol").is_in((_TCP, _UDP))
+    ).with_columns(to=pl.coalesce("backend", "frontend"), to_port=pl.coalesce("backend_port", "frontend_port"))
     failed = _refused(_silent(alone, flows), crossed, legs, flows)
     inner = _inner(alone, crossed, flows, addresses, topology)
     halves = _halves(alone, crossed, legs, flows)
@@ -144,14 +141,37 @@ def inside_points(crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame
     return seen.filter(pl.col("count") >= pl.col("count").sum() * _USUAL)["point"]
 
 
+def _with_destination(translated: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``to`` and ``to_port``, whereto the SNAT address called, and ``outbound``: the client had called the same.
+
+    Behind that, a balancer may have sent it on.
+    """
+    ends = legs.select("leg", "src", "src_port", to="dst", to_port="dst_port")
+    along = (
+        translated.select("path", "snat", "snat_port", leg="legs")
+        .explode("leg")
+        .join(ends, "leg", maintain_order="left")
+    )
+    called = along.group_by("path", maintain_order=True).agg(
+        first=pl.col("to").first(), first_port=pl.col("to_port").first()
+    )
+    own = along.filter(pl.col("src") == pl.col("snat"), pl.col("src_port") == pl.col("snat_port"))
+    own = own.unique("path", keep="first", maintain_order=True).join(called, "path")
+    own = own.select(
+        "path", "to", "to_port",
+        outbound=(pl.col("to") == pl.col("first")) & (pl.col("to_port") == pl.col("first_port")),
+    )  # fmt: skip
+    return translated.join(own, "path", maintain_order="left")
+
+
 def _columns(snat: str, port: str) -> tuple[pl.Expr, ...]:
     return (
         pl.col("path"),
         pl.col(snat).cast(pl.Int64).alias("snat"),
         pl.col("protocol"),
-        pl.col("backend").alias("destination"),
+        pl.col("to").alias("destination"),
         # One port serves all ports of a UDP destination: a port-restricted cone.
-        pl.when(pl.col("protocol") == _TCP).then("backend_port").alias("destination_port"),
+        pl.when(pl.col("protocol") == _TCP).then("to_port").alias("destination_port"),
         pl.col("client").alias("inside"),
         pl.col(port).cast(pl.UInt16).alias("snat_port"),
         pl.col("legs").list.last().alias("leg"),
@@ -181,7 +201,7 @@ def _refused(unanswered: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame
     )
     tried = unanswered.join(
         reached.select("destination", "destination_port", via="snat"),
-        left_on=["backend", "backend_port"],
+        left_on=["to", "to_port"],
         right_on=["destination", "destination_port"],
         maintain_order="left",
     )
@@ -207,7 +227,7 @@ def _halves(alone: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame, flow
     reached = crossed.filter("outbound").select("snat", "destination", "destination_port", "inside").unique()
     way = ["destination", "destination_port"]
     tcp = alone.filter(pl.col("protocol") == _TCP).with_columns(
-        destination="backend", destination_port="backend_port", leg=pl.col("legs").list.first()
+        destination="to", destination_port="to_port", leg=pl.col("legs").list.first()
     )
     outer = tcp.join(
         reached.select(*way, client="snat").cast({"client": tcp.schema["client"]}).unique(),
@@ -244,11 +264,12 @@ def _inner(
     behind = {client: snat for client, snat in behind.items() if not (crossed["snat"] == snat).any()}
     if not behind:
         return crossed.clear()
-    own = alone.filter(pl.col("client").is_in(list(behind)))
-    home = stays_inside(topology, addresses, own["backend"].unique())
+    # A frontend that is called from inside may as well be inside.
+    own = alone.filter(pl.col("client").is_in(list(behind)), pl.col("frontend").is_null())
+    home = stays_inside(topology, addresses, own["to"].unique())
     silent = _silent(own, flows)["path"]
     return (
-        own.filter(~pl.col("backend").is_in(list(home)))
+        own.filter(~pl.col("to").is_in(list(home)))
         .with_columns(via=pl.col("client").replace_strict(behind, return_dtype=pl.Int64))
         .select(
             *_columns("via", "snat_port"),

@@ -66,5 +66,5 @@ def judged(wire: Wire, folder: Path, topology: str | None = TOPOLOGY) -> Analysi
 def findings(wire: Wire, folder: Path, rule: str, topology: str | None = TOPOLOGY) -> list[Finding]:
     """What one rule says of it."""
     analysis = judged(wire, folder, topology)
-    assert not analysis.problems
+    assert not analysis.problems, analysis.problems
     return [one for one in analysis.findings if one.rule == rule]

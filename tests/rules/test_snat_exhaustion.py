@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowscope.findings import Verdict
+from flowscope.findings import Severity, Verdict
 from tests.rules.outbound import HOSTS, OTHER, SERVER, SNAT, START, TOPOLOGY, hold, way
 from tests.rules.scene import findings, judged
 from tests.wire import MS, Hop, Wire, ignore
@@ -209,3 +209,20 @@ def test_doubts_a_single_syn(tmp_path: Path) -> None:
     elsewhere(wire)
     (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
     assert found.verdict is Verdict.LIKELY
+
+
+def test_a_destination_that_is_a_known_frontend_is_no_less_a_destination(tmp_path: Path) -> None:
+    """People's own services are called through SNAT as well: the SYN never left, so that balancer is not to blame."""
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    topology = TOPOLOGY + (
+        '[[frontend]]\nname = "own"\naddress = "198.51.100.10"\nport = 443\nprotocol = "tcp"\npool = "own"\n'
+        '[[pool]]\nname = "own"\nmembers = [ { name = "m", address = "192.168.7.4", port = 8443 } ]\n'
+    )
+    analysis = judged(wire, tmp_path, topology)
+    assert not analysis.problems
+    (found,) = (one for one in analysis.findings if one.severity is Severity.ERROR)
+    assert (found.rule, found.verdict, found.count) == (RULE, Verdict.CONFIRMED, 4)
+    assert dict(found.subject) == {"snat": SNAT, "destination": "198.51.100.10:443"}

@@ -84,7 +84,8 @@ def tables(given: list[Given], ports: int) -> Any:
         silent = not crossed or wish.end == "half-open"
         start, close = wish.start * SECOND, (wish.start + wish.lasts) * SECOND
         for at, leg in enumerate(own):
-            legs.append((leg, [leg]))
+            source = (wish.host, 40000 + number) if at == 0 else (SNAT, one.snat_port)
+            legs.append((leg, [leg], *source, wish.server, wish.port))
             flows.append((leg, at, start, start, close, 0 if silent else 5))
             if wish.protocol == TCP:
                 events.append((leg, SYN, 0, at, start))
@@ -102,8 +103,15 @@ def tables(given: list[Given], ports: int) -> Any:
                 "backend_port": pl.UInt16, "outcome": pl.String, "method": pl.String,
             },
             orient="row",
-        ).with_columns(frontend=pl.lit(None, pl.UInt32)),
-        legs=pl.DataFrame(legs, schema={"leg": pl.UInt64, "flows": pl.List(pl.UInt64)}, orient="row"),
+        ).with_columns(frontend=pl.lit(None, pl.UInt32), frontend_port=pl.lit(None, pl.UInt16)),
+        legs=pl.DataFrame(
+            legs,
+            schema={
+                "leg": pl.UInt64, "flows": pl.List(pl.UInt64), "src": pl.UInt32, "src_port": pl.UInt16,
+                "dst": pl.UInt32, "dst_port": pl.UInt16,
+            },
+            orient="row",
+        ),
         flows=pl.DataFrame(
             flows,
             schema={
