@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from flowscope.nat.clock_lines import Line, doubt, hull, middle, possible_lines, steady
+from flowscope.nat.clock_lines import Line, amid, doubt, hull, possible_lines, steady
 
-#: Handshakes that a line or a step needs.
+#: Handshakes that a line is trimmed by, and that a step needs.
 _LINE_SAMPLES, _STEP_SAMPLES = 8, 5
-#: Shorter stretches tell nothing of a rate.
-_LINE_SPAN_NS = 1_000_000_000
+#: No drift is told while a line without one leaves hardly more doubt than the best line does.
+_HARDLY_MORE = 1.25
 #: No crystal is off by more; a change that is faster is a step.
 _FASTEST_DRIFT = 0.001
 #: No time stamp is better than this, whatever its digits say.
@@ -117,18 +117,22 @@ def _steady(samples: list[Sample]) -> bool:
 def _line(piece: list[Sample], first: bool) -> Stretch:
     start, until = piece[0].at_ns, piece[-1].at_ns
     level = round(median(sample.offset_ns for sample in sorted(piece, key=lambda one: one.doubt_ns)[:_BEST]))
-    rate, offset, kept = _weighted(piece, start, level)
-    corners = _possible(kept, start, level)
-    flat = steady(corners)
-    if flat is not None:
-        # A slope within the doubt is no drift.
-        chosen = (min(max(0.0, flat[0]), flat[1]), 0.0)
-    elif len(piece) >= _LINE_SAMPLES and until - start >= _LINE_SPAN_NS and abs(rate) <= _FASTEST_DRIFT:
-        chosen = (offset - level, rate)
-    else:
-        chosen = middle(corners)
+    corners = _possible(_near_a_line(piece, start, level), start, level)
+    chosen = _chosen(corners, until - start)
     lines = tuple((one[0] + level, one[1]) for one in corners)
     return Stretch(-(2**63) if first else start, start, until, round(level + chosen[0]), chosen[1], lines)
+
+
+def _chosen(corners: list[Line], span: int) -> Line:
+    """The line amid the possible ones, or one without drift that is nearly as far from the outermost of them."""
+    best = amid(corners, span)
+    if flat := steady(corners):
+        level = min(max(best[0] + best[1] * span / 2, flat[0]), flat[1]), 0.0
+        if all(
+            doubt(corners, level, end) <= _HARDLY_MORE * doubt(corners, best, end) + _RESOLUTION_NS for end in (0, span)
+        ):
+            return level
+    return best
 
 
 def _possible(kept: list[Sample], start: int, level: int) -> list[Line]:
@@ -165,14 +169,13 @@ def _agreeing(kept: list[Sample]) -> list[Sample]:
     return largest if 2 * len(largest) > len(kept) else kept
 
 
-def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float, list[Sample]]:
-    """Rate and offset at ``start`` of the line through the samples, and those near it.
+def _near_a_line(piece: list[Sample], start: int, level: int) -> list[Sample]:
+    """The samples near the line through them all.
 
-    The surer a sample is, the more it counts. Least squares, then once more without what lies far off (a SYN that was
-    sent again).
+    The surer a sample is, the more it counts. Least squares, then again without what lies far off (a SYN that was sent
+    again).
     """
     kept = piece
-    rate = offset = 0.0
     for _ in range(3):
         # Offsets are taken from the level, so that squares do not lose nanoseconds.
         rows = [((s.at_ns - start) / 1e9, s.offset_ns - level, 1 / (s.doubt_ns + 1_000) ** 2) for s in kept]
@@ -188,4 +191,4 @@ def _weighted(piece: list[Sample], start: int, level: int) -> tuple[float, float
         if len(trimmed) == len(kept) or len(trimmed) < _LINE_SAMPLES:
             break
         kept = trimmed
-    return rate, offset, kept
+    return kept

@@ -65,9 +65,11 @@ def _cut(corners: list[Line], a: float, b: float, limit: float) -> list[Line]:
     return kept
 
 
-def middle(corners: list[Line]) -> Line:
-    """A line amid the possible ones."""
-    return sum(one[0] for one in corners) / len(corners), sum(one[1] for one in corners) / len(corners)
+def amid(corners: list[Line], span: float) -> Line:
+    """The line amid the possible ones: no other is nearer to the outermost of them, at the origin or ``span`` later."""
+    begin, end = (_span([(offset + rate * time, rate) for offset, rate in corners]) or (0.0, 0.0) for time in (0, span))
+    here, there = sum(begin) / 2, sum(end) / 2
+    return here, (there - here) / span if span else 0.0
 
 
 def steady(corners: list[Line]) -> tuple[float, float] | None:

@@ -106,3 +106,16 @@ def test_one_sample_of_something_else_moves_nothing(count: int) -> None:
 def test_handshakes_that_contradict_each_other_widen_the_bound() -> None:
     (line,) = fit([Sample(at * SECOND, off * 1_000_000, 1_000) for at, off in enumerate((0, 5, -5, 10))])
     assert all(line.doubt_at(at * SECOND) >= 1_000_000 for at in range(4))
+
+
+def test_a_drift_that_slow_ways_could_hide_is_told_all_the_same() -> None:
+    # One way or the other is slow, as behind a proxy that is stalled: no drift at all would just be possible.
+    measured = []
+    for at in range(24):
+        there, back = (110_000, 900_000) if at % 2 else (900_000, 110_000)
+        offset = 300 * SECOND + at * 8_333 + (there - back) // 2
+        measured.append(Sample(at * SECOND // 12, offset, (there + back) // 2))
+    (line,) = fit(measured)
+    for at in (line.at_ns, line.until_ns):
+        said = line.offset_ns + line.rate * (at - line.at_ns)
+        assert abs(said - 300 * SECOND - at * 100e-6) < 30_000
