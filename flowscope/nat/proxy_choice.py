@@ -19,7 +19,7 @@ def chosen(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     Args:
         pairs: as :func:`flowscope.nat.proxy_request.request_pairs` returns them.
     """
-    left = _nearest_in_chain(_one_way(pairs.filter(pl.col("bits") >= _ENOUGH)))
+    left = _nearest_in_chain(_one_way(pairs)).filter(pl.col("bits") >= _ENOUGH - _MARGIN)
     found = [left.clear().with_columns(margin=pl.lit(0.0), runner_up=pl.lit(None, pl.UInt64))]
     for _ in range(_ROUNDS):
         clear = _clear(left)
@@ -31,7 +31,7 @@ def chosen(pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         left = left.join(clear.select("back"), "back", how="anti")
         left = pl.concat([left.filter("proof"), left.filter(~pl.col("proof")).join(done, "front", how="anti")])
     believed = pl.concat(found)
-    unsure = left["back_leg"].unique()
+    unsure = left.filter(pl.col("bits") >= _ENOUGH)["back_leg"].unique()
     return believed, unsure.filter(~unsure.is_in(believed["back_leg"].implode()))
 
 
@@ -44,7 +44,8 @@ def _clear(pairs: pl.DataFrame) -> pl.DataFrame:
     # A client's request goes to one server: of several that claim it, one must be clearly nearer.
     single = _ahead(best.filter(~pl.col("proof")).rename({"margin": "own"}), "front", "back")
     single = single.filter(pl.col("margin") >= _MARGIN).with_columns(margin="own").drop("own", "next")
-    return pl.concat([proven, single.select(proven.columns)])
+    # What is not enough to be believed is a rival all the same.
+    return pl.concat([proven, single.select(proven.columns)]).filter(pl.col("bits") >= _ENOUGH)
 
 
 def _ahead(pairs: pl.DataFrame, of: str, rival: str) -> pl.DataFrame:
@@ -72,9 +73,17 @@ def _one_way(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _nearest_in_chain(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Leaves out pairs that skip a proxy: where a pairs with b and b with c, a does not pair with c."""
+    """Leaves out pairs that skip a proxy: where a pairs with b and b with c, a does not pair with c.
+
+    Where b called the host that c comes from and a did not, less will do to pair b with c.
+    """
     # By turn: seen at another point, the exchange has another number.
-    step = pairs.select("front", "back", "front_leg", "front_turn", "back_leg", "back_turn")
-    middle = step.join(step, left_on=["back_leg", "back_turn"], right_on=["front_leg", "front_turn"], suffix="_next")
-    skips = middle.select("front", back="back_next").unique()
+    step = pairs.select("front", "back", "front_leg", "front_turn", "back_leg", "back_turn", "bits", "one_host")
+    first = step.filter(pl.col("bits") >= _ENOUGH)
+    then = step.filter((pl.col("bits") >= _ENOUGH) | (pl.col("one_host") & (pl.col("bits") > 0)))
+    middle = first.join(
+        then, left_on=["back_leg", "back_turn"], right_on=["front_leg", "front_turn"], suffix="_next"
+    ).select("front", back="back_next", sure=pl.col("bits_next") >= _ENOUGH)
+    skips = middle.join(pairs.select("front", "back", "one_host"), ["front", "back"])
+    skips = skips.filter(pl.col("sure") | ~pl.col("one_host")).select("front", "back").unique()
     return pairs.join(skips, ["front", "back"], how="anti")

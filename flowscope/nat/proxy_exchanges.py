@@ -54,8 +54,10 @@ def exchanges(
     asked = numbered.filter(pl.col("kind") == "http-request").with_columns(
         turn=pl.col("exchange").cum_count().over("flow"), turns=pl.len().over("flow")
     )
-    # Interim responses (RFC 9110, section 15.2) are no answers, but 101 is one.
-    answers = numbered.filter(pl.col("kind") == "http-response", (pl.col("status") >= 200) | (pl.col("status") == 101))
+    # Interim responses (RFC 9110, section 15.2) are no answers, but 101 is one. They are rare: where the snap length
+    # cut the status, the answer came.
+    final = (pl.col("status") >= 200) | (pl.col("status") == 101)
+    answers = numbered.filter(pl.col("kind") == "http-response", final.fill_null(value=True))
     answers = answers.select(
         "flow", "at_ns", "status", "body_bytes", "headers", answered_ns="at_ns", answer_bytes="wire_bytes",
         turn=pl.col("exchange").cum_count().over("flow"), answers=pl.len().over("flow"),

@@ -1,7 +1,7 @@
 """How much longer requests and responses are behind a proxy: it adds the same headers to all of a client's.
 
 Snap lengths cut no lengths, so these tell requests apart of which nothing else is left. What a proxy usually adds is
-read from pairs that nothing else could be.
+read from pairs that nothing else could be: others of the same time lie far less closely together.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ _USUAL, _UNHEARD = 2.0, -6.0
 _ANSWER, _UNHEARD_ANSWER = 1.0, -3.0
 #: Clear pairs that say what is usual, and how many of them a usual difference has.
 _ENOUGH, _SHARE = 5, 0.15
+#: The next pair of a clear one takes so many times longer; less than the slack cannot be told from nothing.
+_FARTHER, _SLACK_MS = 4, 0.1
 
 
-def with_length_bits(pairs: pl.DataFrame, wrong: pl.Expr) -> pl.DataFrame:
+def with_length_bits(pairs: pl.DataFrame, wrong: pl.Expr, passing_ms: pl.Expr) -> pl.DataFrame:
     """Adds ``length_bits``, from -9 to 3.
 
     What the proxy adds is the same for a client (its address may be among it), for responses it is the same for all.
@@ -24,13 +26,23 @@ def with_length_bits(pairs: pl.DataFrame, wrong: pl.Expr) -> pl.DataFrame:
         pairs: of requests, with ``front``, ``back``, ``asked_bytes``, ``answer_bytes``, the client's ``src`` and the
             ``dst_end`` it called, and the server's side with ``_b``.
         wrong: true where the times speak against a pair.
+        passing_ms: how long a request and its response were on their way through the proxy.
     """
-    clear = (pl.len().over("front") == 1) & (pl.len().over("back") == 1) & ~wrong
+    pairs = pairs.with_columns(_way=pl.when(~wrong).then(passing_ms))
+    farther = _FARTHER * (pl.col("_way") + _SLACK_MS)
+    clear = pl.col("_way").is_not_null() & pl.all_horizontal(
+        (_second("_way").over(side) >= farther).fill_null(value=True) for side in ("front", "back")
+    )
     # Columns first: a window inside of a window would count within its groups.
     pairs = pairs.with_columns(_clear=clear, **{f"_{name}": _more(name) for name in ("asked_bytes", "answer_bytes")})
     bits = _bits("_asked_bytes", ["src", "dst_end", "src_b"], _USUAL, _UNHEARD)
     answers = _bits("_answer_bytes", ["dst_end", "src_b"], _ANSWER, _UNHEARD_ANSWER)
-    return pairs.with_columns(length_bits=bits + answers).drop("_clear", "_asked_bytes", "_answer_bytes")
+    return pairs.with_columns(length_bits=bits + answers).drop("_clear", "_way", "_asked_bytes", "_answer_bytes")
+
+
+def _second(name: str) -> pl.Expr:
+    """The second smallest of a group; null when there is none."""
+    return pl.col(name).drop_nulls().sort().slice(1, 1).first()
 
 
 def _more(name: str) -> pl.Expr:

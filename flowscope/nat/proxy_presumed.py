@@ -125,7 +125,8 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
         pl.col("ahead_ns").is_between(-slack, _PASSING_NS),
         pl.col("behind_ns").is_between(-slack, _PASSING_NS),
         pl.col("ahead_ns") + pl.col("behind_ns") > 0,
-        pl.col("status") == pl.col("status_b"),
+        # Of responses that were cut the status may be missing.
+        (pl.col("status") == pl.col("status_b")).fill_null(value=True),
         same_target(),
     )
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")

@@ -26,8 +26,11 @@ _UNIQUE, _MARK, _SHORT, _RECURS = 20.0, 16.0, 8.0, 4.0
 _SHORT_BYTES = 7
 #: Bits of the client's address, where the proxy added it and where an earlier one did.
 _NAMED, _NAMED_BEFORE = 10.0, 8.0
-#: Bits of a tie that only the times of many requests show.
-_PRESUMED = 8.0
+#: Bits of a tie that the topology tells, of one that only the times of many requests show, and of one host: the client
+#: called it, and it called the server.
+_EXPECTED, _PRESUMED, _ONE_HOST = 10.0, 8.0, 4.0
+#: Bits of a request and a response that are inside of the client's.
+_INSIDE = 2.0
 #: What points on one clock may disagree by, and how far order may be violated at all.
 _SLACK_NS, _MOST_WRONG_NS = 100_000, 5_000_000
 _KNOWN_IDS = r"request|correlation|trace|transaction|unique|azure-ref|amzn"
@@ -58,7 +61,8 @@ def request_pairs(
 
     Returns:
         Columns ``front`` and ``back`` (exchanges), ``front_leg``, ``back_leg``, ``front_turn``, ``back_turn``,
-        ``bits``, ``proof`` (true when an identity crossed), ``answered`` (the server did), ``reasons`` (texts).
+        ``bits``, ``proof`` (true when an identity crossed), ``answered`` (the server did), ``one_host``, ``reasons``
+        (texts).
     """
     found = pl.concat(
         [
@@ -89,6 +93,7 @@ def request_pairs(
         back_turn="turn_b",
         proof=(pl.col("id_bits") >= PROOF).fill_null(value=False),
         answered=pl.col("answered_ns_b").is_not_null(),
+        one_host="one_host",
         reasons=request_reasons(),
     )
 
@@ -202,17 +207,20 @@ def _scored(pairs: pl.DataFrame) -> pl.DataFrame:
     bits = (
         pl.when((pl.col("id_bits") != _SHORT) | tied).then("id_bits").otherwise(None).fill_null(0.0)
         + pl.col("client_bits").fill_null(0.0)
-        + pl.when("expected").then(10.0).when("presumed").then(_PRESUMED).when("one_host").then(4.0).otherwise(0.0)
+        + pl.when("expected")
+        .then(_EXPECTED)
+        .otherwise(pl.col("presumed").cast(pl.Float64) * _PRESUMED + pl.col("one_host").cast(pl.Float64) * _ONE_HOST)
         - pl.when("contradicted").then(12.0).otherwise(0.0)
         + pl.when(same_target()).then(4.0).when(prefixed).then(2.0).otherwise(-10.0)
         + agree("host", 2.0, 0.0)
         + agree("agent", 2.0, -3.0)
         + agree("status", 1.0, -3.0)
         + agree("body_bytes", 2.0, 0.0)
+        + pl.when(both_answered & (wrong <= slack)).then(_INSIDE).otherwise(0.0)
         - (1 + passing).log(2)
         - 4 * (1 + wrong / slack).log(2)
     )
     possible = pairs.with_columns(bits=bits).filter(wrong <= _MOST_WRONG_NS + 4 * slack)
     # What crossed beyond doubt needs no lengths.
     lengths = pl.when(pl.col("id_bits").fill_null(0.0) < PROOF).then("length_bits").otherwise(0.0)
-    return with_length_bits(possible, wrong > slack).with_columns(bits=pl.col("bits") + lengths)
+    return with_length_bits(possible, wrong > slack, passing).with_columns(bits=pl.col("bits") + lengths)

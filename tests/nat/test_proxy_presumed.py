@@ -74,6 +74,20 @@ def test_flags_a_proxy_whose_sides_are_cut_at_different_places(tmp_path: Path) -
     assert sorted(world.joins(tmp_path)) == sorted(pair(number) for number in range(12))
 
 
+def test_flags_a_proxy_between_families_whose_statuses_were_cut(tmp_path: Path) -> None:
+    # 96 bytes leave ten of a client's payload behind the longer header, and thirty of a server's.
+    world = World()
+    clients = [(f"2001:db8::{10 + number}", 40000 + number) for number in range(12)]
+    for number, at_ms in enumerate(moments(12)):
+        world.leg(clients[number], ("2001:db8::9", 80), asks(1, "/articles", took_ms=2.4), at_ms)
+        world.leg((PROXY, 30000 + number), SERVER, asks(1, "/articles", "Via: 1.1 p", took_ms=2), at_ms + 0.2)
+    world.cut()
+    ends = [f"{address}:{port}" for address, port in clients]
+    joins = world.joins(tmp_path)
+    assert sorted(row[0] for row in joins) == sorted(ends)
+    assert all(f"{PROXY}:3{row[0][-4:]}" == row[2] for row in joins)
+
+
 def test_flags_a_proxy_that_also_checks_its_members(tmp_path: Path) -> None:
     world = World()
     for number, at_ms in enumerate(moments(12)):

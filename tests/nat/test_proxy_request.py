@@ -212,3 +212,13 @@ def test_clocks_minutes_apart_still_join(tmp_path: Path, ahead_s: int, named: st
     expected = [pair((A[0], 41000 + at), (PROXY, 31000 + at)) for at in range(len(moments))]
     assert world.joins(tmp_path, islands=True) == expected
     assert world.wire.frames["inside"][0][0] > T0 + (ahead_s - 1) * 1000 * MS
+
+
+def test_a_request_inside_of_another_on_one_host_is_enough_where_the_rest_was_cut(tmp_path: Path) -> None:
+    world, front = World(), (PROXY, 80)
+    for number in range(6):
+        source = (f"192.0.2.{10 + number}", 40000 + number)
+        world.leg(source, front, asks(1, "/a", took_ms=2.4), 700 * number**1.5)
+        world.leg((PROXY, 30000 + number), SERVER, asks(1, "/a", "Via: 1.1 p", took_ms=2), 700 * number**1.5 + 0.2)
+    world.cut()
+    assert len(world.joins(tmp_path)) == 6
