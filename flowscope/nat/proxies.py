@@ -12,6 +12,7 @@ import polars as pl
 from flowscope.nat.clocks import Clocks
 from flowscope.nat.matching import JOINS
 from flowscope.nat.proxy_bytes import hello_joins, stream_joins, timing_joins
+from flowscope.nat.proxy_chain import in_a_row, to_the_end
 from flowscope.nat.proxy_choice import chosen
 from flowscope.nat.proxy_client import address_pairs, endpoint_pairs
 from flowscope.nat.proxy_clocks import aligned, crossings, on_one_clock
@@ -42,8 +43,6 @@ PROXIED: dict[str, pl.DataType | type[pl.DataType]] = {
 
 #: Many requests make a pair surer, but never surer than this.
 _MOST_BITS = 40.0
-#: Between the address a header names and the proxy.
-_MOST_TRANSLATORS = 8
 #: A request whose pair is so far ahead of any other tells of the clocks as well.
 _ALONE_BITS = 8.0
 #: Margin, at most, of what only the proxy's habits decided.
@@ -109,10 +108,11 @@ def join_proxied(
     found: list[pl.DataFrame] = []
 
     by_header = header_joins(header_pairs(headers.join(backs, "leg", how="semi"), known))
-    found.append(_as_joins(_to_the_end(by_header, joined), "proxy-protocol", HEADER))
+    by_header = in_a_row(to_the_end(by_header, joined), known, joined)
+    found.append(_as_joins(by_header, "proxy-protocol", HEADER))
     fronts, backs = _without(fronts, backs, found[-1])
     by_rest = cut_header_joins(cut, fronts, backs, addresses)
-    found.append(_as_joins(_to_the_end(by_rest, joined), "proxy-protocol", CUT_HEADER))
+    found.append(_as_joins(to_the_end(by_rest, joined), "proxy-protocol", CUT_HEADER))
     fronts, backs = _without(fronts, backs, found[-1])
 
     asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
@@ -248,17 +248,6 @@ def _as_joins(found: pl.DataFrame, method: str, reason: str | None = None) -> pl
 def _without(fronts: pl.DataFrame, backs: pl.DataFrame, done: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Leaves out legs that were joined one to one."""
     return fronts.join(done.select(leg="before"), "leg", how="anti"), backs.join(done, "leg", how="anti")
-
-
-def _to_the_end(joins: pl.DataFrame, joined: pl.DataFrame) -> pl.DataFrame:
-    """A header may name the leg before a translator: what ends at the proxy is the leg behind it."""
-    onward = joined.drop_nulls("before").unique("before", keep="last", maintain_order=True)
-    for _ in range(_MOST_TRANSLATORS):
-        further = joins.join(onward.select("before", onward="leg"), "before", how="left", maintain_order="left")
-        if not further["onward"].is_not_null().any():
-            break
-        joins = further.with_columns(before=pl.coalesce("onward", "before")).drop("onward")
-    return joins.filter((pl.col("leg") != pl.col("before")).fill_null(value=True))
 
 
 def _names(messages: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
