@@ -207,8 +207,9 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     addresses, messages, point_table = frames.addresses, frames.messages, frames.points
     points = name_points(point_table, captures, settings.points, known)
 
-    flows = with_legs(frames.flows, addresses, known)
+    flows = with_legs(frames.flows, messages, addresses, known)
     events = _events(frames.events, flows)
+    messages = _turned(messages, flows["turned"])
     sent = datagrams(flows, events, messages)
     clocks = read_clocks(flows, events, sent, point_table)
     flows = clocks.correct(flows, "first_ns", "at_ns")
@@ -220,6 +221,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     if astray.len():
         flows = turn_legs(flows, astray)
         events = events.with_columns(half=pl.col("half") ^ pl.col("leg").is_in(astray.implode()).cast(pl.UInt8))
+        messages = _turned(messages, flows["leg"].is_in(astray.implode()))
         legs = leg_table(flows)
     proxied = join_proxied(legs, flows, messages, addresses, known, joins.select("leg", "before"), clocks)
     behind = across_proxies(clocks, proxied, legs, flows, messages)
@@ -319,6 +321,11 @@ def _events(events: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
     # Flow numbers are row numbers: a gather, not a join.
     of_flow = events["flow"]
     events = events.with_columns(point=flows["point"].gather(of_flow), leg=flows["leg"].gather(of_flow))
-    if flows["turned"].any():
-        events = events.with_columns(half=pl.col("half") ^ flows["turned"].gather(of_flow).cast(pl.UInt8))
-    return events
+    return _turned(events, flows["turned"])
+
+
+def _turned(table: pl.DataFrame, flows: pl.Series) -> pl.DataFrame:
+    """Turns the half of what belongs to these flows: true or false for each."""
+    if not flows.any():
+        return table
+    return table.with_columns(half=pl.col("half") ^ flows.gather(table["flow"]).cast(pl.UInt8))

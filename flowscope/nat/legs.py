@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.numbers import endpoint, endpoint_numbers
+from flowscope.nat.initiators import oriented
+from flowscope.nat.numbers import endpoint
 from flowscope.nat.topology import Topology
 from flowscope.tables import HALF
 
 _TCP = 6
 
 
-def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+def with_legs(flows: pl.DataFrame, messages: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
     """Gives every flow its leg and turns all flows of a leg the same way.
 
     Args:
         flows: the core's flow table.
+        messages: the core's message table: who asks is the initiator.
         addresses: the core's address table.
         topology: knows which side of a flow without handshake is the balancer's.
 
     Returns:
         The flows with ``leg`` (number, by first flow), ``turned`` (true when fwd and rev were exchanged) and
-        ``oriented`` (how the leg's initiator is known: 0 by its SYN, 1 by its SYN-ACK, 2 by the topology, 3 not).
+        ``oriented`` (how the leg's initiator is known: 0 by its SYN, 1 by its SYN-ACK, 2 by the topology, by what is
+        said or by calls of others, 3 not).
     """
     low, high = endpoint("src"), endpoint("dst")
     # Only what decides; the table is wide, and copies of all of it would cost more than the analysis.
@@ -53,10 +56,10 @@ def with_legs(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) 
         keyed = keyed.with_columns(pl.coalesce("_leg", "flow").alias("_leg"))
     else:
         keyed = keyed.with_columns(_leg=pl.col("flow"))
-    oriented = _renumber(_orient(keyed, addresses, topology)).sort("flow")
+    known = _renumber(oriented(keyed, messages, addresses, topology)).sort("flow")
     # The core hands flows over by number; sorting the wide table again would copy it.
     ordered = flows if flows["flow"].is_sorted() else flows.sort("flow")
-    return _turn(ordered.with_columns(oriented["leg"], oriented["turned"], oriented["oriented"]))
+    return _turn(ordered.with_columns(known["leg"], known["turned"], known["oriented"]))
 
 
 def turn_legs(flows: pl.DataFrame, legs: pl.Series) -> pl.DataFrame:
@@ -155,41 +158,6 @@ def _continued(loose: pl.DataFrame, anchored: pl.DataFrame, tuple_key: list[str]
 def _distance(later: pl.Expr, earlier: pl.Expr) -> pl.Expr:
     """Bytes from one sequence number on to another, modulo 2^32."""
     return (later.cast(pl.Int64) - earlier.cast(pl.Int64)) % 2**32
-
-
-_RANK = {"syn": 0, "syn-ack": 1, "first": 3}
-
-
-def _orient(flows: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
-    """Decides for each leg which side is the initiator; adds ``turned``."""
-    rank = pl.col("oriented_by").replace_strict(_RANK, return_dtype=pl.Int8, default=3)
-    initiator_low = pl.col("upward")
-    if topology:
-        served = _served(addresses, topology)
-        to_service = pl.col("_dst").is_in(served.implode())
-        from_service = pl.col("_src").is_in(served.implode())
-        guess = (rank == 3) & (to_service ^ from_service)
-        initiator_low = pl.when(guess & from_service).then(~pl.col("upward")).otherwise(pl.col("upward"))
-        rank = pl.when(guess).then(pl.lit(2, pl.Int8)).otherwise(rank)
-    ranked = flows.with_columns(_rank=rank, _initiator_low=initiator_low)
-    if ranked["_leg"].n_unique() != ranked.height:
-        best = (
-            ranked.sort("_rank", "first_ns", "flow")
-            .unique("_leg", keep="first", maintain_order=True)
-            .select("_leg", pl.col("_initiator_low").alias("_decided"), oriented="_rank")
-        )
-        ranked = ranked.join(best, "_leg", how="left", maintain_order="left")
-    else:
-        ranked = ranked.with_columns(_decided=pl.col("_initiator_low"), oriented=pl.col("_rank"))
-    return ranked.with_columns(turned=pl.col("upward") != pl.col("_decided")).drop(
-        "_rank", "_initiator_low", "_decided"
-    )
-
-
-def _served(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
-    """Endpoints that the topology knows as frontend or member, as numbers of :func:`_endpoint`."""
-    members = [(member.address, member.port) for pool in topology.pools for member in pool.members]
-    return endpoint_numbers(addresses, [*((one.address, one.port) for one in topology.frontends), *members])
 
 
 def _turn(flows: pl.DataFrame) -> pl.DataFrame:

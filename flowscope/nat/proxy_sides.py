@@ -73,7 +73,7 @@ def could_be_proxied() -> pl.Expr:
     """True where two sides, the server's with the suffix ``_b``, may be the two connections of one proxy.
 
     A proxy opens a connection of its own, with its own sequence numbers: what keeps the ISNs was passed through or
-    replayed. The same client calling the same server again is a retry.
+    replayed. The same client calling the same server again is a retry. Nothing calls from the port that it serves.
     """
 
     def same(name: str) -> pl.Expr:
@@ -82,6 +82,7 @@ def could_be_proxied() -> pl.Expr:
     return ~(
         same("leg")
         | (same("src") & same("dst_end"))
+        | (pl.col("dst_end") == pl.col("src_end_b")).fill_null(value=False)
         | same("fwd_isn")
         | same("rev_isn")
         | (same("fwd_base_seq") & same("rev_base_seq"))
