@@ -29,6 +29,7 @@ def oriented(flows: pl.DataFrame, messages: pl.DataFrame, addresses: pl.DataFram
         flows = _towards(flows, _served(addresses, topology))
     if ((flows["_rank"] == 3) & (flows["protocol"] == _TCP)).any():
         flows = _towards(_asking(flows, messages), _called(flows), pl.col("protocol") == _TCP)
+        flows = _among_peers(flows)
     if flows["_leg"].n_unique() != flows.height:
         best = (
             flows.sort("_rank", "first_ns", "flow")
@@ -72,6 +73,27 @@ def _called(flows: pl.DataFrame) -> pl.Series:
     opened = flows.filter(pl.col("protocol") == _TCP, pl.col("_rank") <= 1)
     called = opened["_dst"].unique()
     return called.filter(~called.is_in(opened["_src"].unique().implode()))
+
+
+def _among_peers(flows: pl.DataFrame) -> pl.DataFrame:
+    """Turns flows of which nothing else is known from the end with one peer towards the end with several.
+
+    A client takes a port for each connection, so that its ends have one peer each. That is usual, no proof: such flows
+    stay unknown to those who know better.
+    """
+    unknown = flows.filter(pl.col("_rank") == 3, pl.col("protocol") == _TCP).select("flow", "_src", "_dst")
+    if not unknown.height:
+        return flows
+    tcp = flows.filter(pl.col("protocol") == _TCP)
+    ends = pl.concat([tcp.select(end="_src", peer="_dst"), tcp.select(end="_dst", peer="_src")])
+    ends = ends.filter(pl.col("end").is_in(pl.concat([unknown["_src"], unknown["_dst"]]).unique().implode()))
+    peers = ends.group_by("end").agg(pl.col("peer").n_unique())
+    counted = unknown.join(peers.rename({"end": "_src", "peer": "callers"}), "_src").join(
+        peers.rename({"end": "_dst", "peer": "peers"}), "_dst"
+    )
+    opener = pl.col("_src").is_in(tcp.filter(pl.col("_rank") <= 1)["_src"].unique().implode())
+    answered = counted.filter(pl.col("callers") > 1, pl.col("peers") == 1, ~opener)["flow"]
+    return flows.with_columns(_initiator_low=pl.col("_initiator_low") ^ pl.col("flow").is_in(answered.implode()))
 
 
 def _served(addresses: pl.DataFrame, topology: Topology) -> pl.Series:

@@ -55,3 +55,12 @@ def test_doubts_what_nothing_tells(tmp_path: Path) -> None:
     wire = Wire()
     answer_first(wire, b"question", b"answer")
     assert clients(analyze(wire.write(tmp_path))) == {40}
+
+
+def test_an_end_with_several_peers_is_likelier_the_service(tmp_path: Path) -> None:
+    wire = Wire()
+    answer_first(wire, b"question", b"answer")
+    other = [Hop("box", ("198.51.100.9", 33333), SERVER)]
+    wire.packet(other, T0 + 5 * MS, PSH | ACK, 100, 7000, b"answer", back=True)
+    wire.packet(other, T0 + 6 * MS, PSH | ACK, 7000, 106, b"question")
+    assert clients(analyze(wire.write(tmp_path))) == {50000, 33333}
