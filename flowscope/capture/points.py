@@ -68,6 +68,9 @@ class Point:
     clock_error_ns: int | None = 0
     """How far off that may be at most; None when nothing is known of its clock against others."""
     clock_skew_ppm: float = 0.0
+    """How much slower it runs than the reference."""
+    clock_drifts: bool = False
+    """No clock that keeps its distance to the reference would show what was seen."""
     index: int = 0
     """Index of the interface in the file where it was first seen."""
     until_ns: int | None = None

@@ -61,6 +61,11 @@ class Stretch:
         return round(most + _WANDER * outside) + _RESOLUTION_NS
 
     @property
+    def drifts(self) -> bool:
+        """True when no line without drift would do."""
+        return steady(list(self.corners)) is None
+
+    @property
     def may_be_none(self) -> bool:
         """True when no difference at all would do as well."""
         here = steady(list(self.corners))

@@ -58,6 +58,11 @@ class Clock:
         return -sum(_stretch(hop, self.first_ns).rate for hop in self.hops) * 1e6
 
     @property
+    def drifts(self) -> bool:
+        """True when a clock that keeps its distance would not do at its first frame."""
+        return any(_stretch(hop, self.first_ns).drifts for hop in self.hops)
+
+    @property
     def steps_ns(self) -> tuple[int, ...]:
         """When the clock was set while capturing, on its own time."""
         return tuple(stretch.from_ns for hop in self.hops for stretch in hop[1:])

@@ -26,7 +26,7 @@ Example
     $ flowscope analyze . --topology topology.toml --select clock-offset
     F1  INFO  The clock at vm1 is 2.544 s ahead  [clock-offset, confirmed]
         Handshakes seen at vm1 and at other points show its clock 2.544 s ahead of theirs, with an error of at
-        most 0.010 ms.
+        most 0.009 ms.
 
 References
     RFC 5905 (NTP), section 8: offset and delay from four times.
@@ -78,7 +78,8 @@ def _finding(window: Window, point: Point, error: int) -> Finding | None:
         return None
     sure = abs(offset) >= _SURE_RATIO * error
     facts: dict[str, Fact] = {"offset_ns": offset, "error_ns": error, "skew_ppm": point.clock_skew_ppm}
-    drift = f" It drifts by {point.clock_skew_ppm:+.1f} ppm." if point.clock_skew_ppm else ""
+    skew = point.clock_skew_ppm
+    drift = f" It runs {abs(skew):.1f} ppm {'slow' if skew > 0 else 'fast'}." if point.clock_drifts else ""
     hours = round(offset / 3.6e12)
     zone = bool(hours) and abs(offset - hours * 3.6e12) < 60e9
     return Finding(

@@ -30,6 +30,19 @@ def test_flags_a_clock_that_is_off(tmp_path: Path, clock_ns: int, topology: bool
     assert ("ahead" if clock_ns > 0 else "behind") in found.title
 
 
+@pytest.mark.parametrize("ppm", [0, 60, -60])
+def test_a_drift_is_told_where_no_steady_clock_would_do(tmp_path: Path, ppm: int) -> None:
+    wire = Wire()
+    # The scene's points stand some microseconds apart, and 60 ppm make 360 of them in six seconds.
+    for at in range(7):
+        wire.clock_ns["a"] = 300_000 * MS + at * 1_000 * ppm
+        accept(wire, call(0, 40000 + at), T0 + at * 1_000 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    (found,) = findings(wire, tmp_path, RULE)
+    said = {0: "ppm" not in found.summary, 60: "ppm fast" in found.summary, -60: "ppm slow" in found.summary}
+    assert said[ppm], found.summary
+    assert found.facts["skew_ppm"] == pytest.approx(-ppm, abs=40)
+
+
 def test_spares_clocks_that_agree(tmp_path: Path) -> None:
     assert findings(scene(), tmp_path, RULE) == []
 
