@@ -58,9 +58,9 @@ class Window:
         text = self.address(number)
         return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
 
-    def called(self, number: int) -> str:
-        """The topology's name for an address, else the address."""
-        return self.topology.name_of(self.address(number)) or self.address(number)
+    def called(self, number: int, port: int | None = None) -> str:
+        """The topology's name for an address (of what serves the port, where several do), else the address."""
+        return self.topology.name_of(self.address(number), port) or self.address(number)
 
     def names(self, numbers: Iterable[int]) -> dict[str, str]:
         """Address text to name, for those of the addresses that have one."""

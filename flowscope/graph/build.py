@@ -121,7 +121,7 @@ def _node(place: dict[str, Any], texts: dict[int, str], analysis: Analysis) -> d
     address = texts.get(number, "?")
     host = f"[{address}]" if ":" in address and port else address
     endpoint = f"{host}:{port}" if port else host
-    name = safe_line(analysis.topology.name_of(address) or "")
+    name = safe_line(analysis.topology.name_of(address, port) or "")
     label = f"{name} {endpoint}" if name else endpoint
     return {
         "label": label,

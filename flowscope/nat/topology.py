@@ -143,15 +143,17 @@ class Topology:
         """Pools that have a member at this address."""
         return tuple(pool for pool in self.pools if any(member.address == address for member in pool.members))
 
-    def name_of(self, address: str) -> str | None:
-        """The name people use for an address: its member's, else its frontend's; None when it has none."""
-        member = self.member_at(address)
-        if member is not None:
-            return member.name if member.name != address else None
-        for frontend in self.frontends:
-            if frontend.address == address and not frontend.name.startswith((f"{address}:", f"[{address}]:")):
-                return frontend.name
-        return None
+    def name_of(self, address: str, port: int | None = None) -> str | None:
+        """The name people use for an address: its member's, else its frontend's; None when it has none.
+
+        Where several stand at one address, the port tells which is meant; without it no name fits all of them.
+        """
+        members = [(member.name, member.port) for pool in self.pools for member in pool.members
+                   if member.address == address]  # fmt: skip
+        fronts = [(one.name, one.port) for one in self.frontends if one.address == address]
+        here = members or [(name, at) for name, at in fronts if not name.startswith((f"{address}:", f"[{address}]:"))]
+        meant = {name for name, at in here if at == port} or {name for name, _ in here}
+        return next(iter(meant)) if len(meant) == 1 and meant != {address} else None
 
     def snat_at(self, address: str) -> Snat | None:
         """The SNAT entry of this address."""

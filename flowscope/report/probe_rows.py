@@ -126,7 +126,7 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
 
 def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
     one, text = health.series, str(analysis.addresses["text"][health.series.member])
-    name = analysis.topology.name_of(text)
+    name = analysis.topology.name_of(text, one.port)
     return {
         "member": endpoint(analysis, health),
         "name": None if name is None else safe_unicode(name),

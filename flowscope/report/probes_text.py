@@ -92,7 +92,7 @@ def _changes(called: str, changes: list[tuple[int, State, str]], look: Look) -> 
 def _cells(analysis: Analysis, health: Health, rank: int | None) -> list[str]:
     one = health.series
     latency, rate = latency_ms(health), per_minute(health)
-    name = analysis.topology.name_of(str(analysis.addresses["text"][one.member]))
+    name = analysis.topology.name_of(str(analysis.addresses["text"][one.member]), one.port)
     return [
         endpoint(analysis, health),
         safe_line(name or "-"),
@@ -111,7 +111,7 @@ def _cells(analysis: Analysis, health: Health, rank: int | None) -> list[str]:
 
 
 def _called(analysis: Analysis, health: Health) -> str:
-    name = analysis.topology.name_of(str(analysis.addresses["text"][health.series.member]))
+    name = analysis.topology.name_of(str(analysis.addresses["text"][health.series.member]), health.series.port)
     asked = endpoint(analysis, health)
     probers = {one.series.source for one in analysis.health if one.series.member == health.series.member}
     by = f" by {analysis.addresses['text'][health.series.source]}" if len(probers) > 1 else ""

@@ -108,7 +108,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         verdict = Verdict.UNDECIDED
         caveats.append("The flow log says that these connections were let in: the capture missed them, or the guest.")
     proof = prove(window, paths, ("syn", "syn-ack", "icmp-error"), _note(window))
-    called = window.called(client if client is not None else backend)
+    called = window.called(client) if client is not None else window.called(backend, port)
     endpoint = window.endpoint(backend, port)
     target = "every member" if client is not None else endpoint
     facts: dict[str, Fact] = {"where": where, "how": how, **_icmp(window, proof)}
@@ -290,7 +290,7 @@ def _icmp(window: Window, proof: Proof) -> dict[str, Fact]:
 
 
 def _next(window: Window, where: str, backend: int, port: int) -> str:
-    on = window.called(backend)
+    on = window.called(backend, port)
     host = window.address(backend)
     place = f"on {on}" if where == "in-member" else f"on {on} and on the hop before it"
     return f"{tcpdump_line([host], port, 'member.pcap')}  ({place})"

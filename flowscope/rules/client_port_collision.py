@@ -102,7 +102,7 @@ def _pairs(window: Window, shared: pl.DataFrame) -> pl.DataFrame:
 
 
 def _collision(window: Window, backend: int, port: int, pairs: pl.DataFrame) -> Finding:
-    endpoint, name = window.endpoint(backend, port), window.called(backend)
+    endpoint, name = window.endpoint(backend, port), window.called(backend, port)
     sure = pairs.filter("proven")
     shown = (sure if sure.height else pairs).head(_SHOWN)
     both = window.paths.filter(pl.col("path").is_in([*shown["path"], *shown["old_path"]]))

@@ -118,7 +118,7 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         caveats.append(f"{told.sentence} So the list was taken at another time, or a firewall rejects with a reset.")
     caveats += [told.caveat] if told is not None and told.caveat else []
     proven = own and not accepted and not (told is not None and told.listens)
-    called = window.called(end)
+    called = window.called(end, port)
     summary = (
         f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
     )

@@ -57,7 +57,7 @@ class DeniedProbes:
         verdict = self._verdict(where, sure, caveats)
         proof = self._proof(window)
         rule, group = self.told.answer.rule, self.told.answer.group
-        called, endpoint = window.called(self.member), window.endpoint(self.member, self.port)
+        called, endpoint = window.called(self.member, self.port), window.endpoint(self.member, self.port)
         source = self.told.packet.src
         if self.lost is not None:
             sent = sum(one.sent for one in self.healths)

@@ -45,7 +45,7 @@ class DeniedUnseen:
         if not proof.evidence:
             return None
         first = self.records.row(0, named=True)
-        called, endpoint = window.called(self.member), window.endpoint(self.member, self.port)
+        called, endpoint = window.called(self.member, self.port), window.endpoint(self.member, self.port)
         rule, group = first["rule"] or "a rule the log does not name", first["group"] or "the log's group"
         facts: dict[str, Fact] = {
             "nsg": group,

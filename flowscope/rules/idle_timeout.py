@@ -122,7 +122,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int, *, s
             "Only segments larger than all before were lost: a link that is too small for them does the same."
         )
     proof = prove(window, paths, ("data", "retransmission", "rst", "fin"), lambda event: _note(window, event, paths))
-    where, name = window.endpoint(frontend, port), window.called(frontend)
+    where, name = window.endpoint(frontend, port), window.called(frontend, port)
     after = f"{shortest:,.1f} s" if longest - shortest < 0.05 else f"{shortest:,.1f} to {longest:,.1f} s"
     end = {
         "silent": "repeated and never answered",

@@ -184,7 +184,7 @@ def _finding(
         verdict = Verdict.UNDECIDED
     grace = max(health.series.interval_ns for health in healths)
     went_on, reset = established(window, member, apart[0][0], grace)
-    called, endpoint = window.called(member), window.endpoint(member, port)
+    called, endpoint = window.called(member, port), window.endpoint(member, port)
     lasted = span(sum(end - start for start, end in apart))
     got = seen.strays + seen.late
     if gets:

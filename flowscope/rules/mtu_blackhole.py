@@ -87,7 +87,7 @@ def _finding(window: Window, rows: pl.DataFrame, half: int, called: int, port: i
     proof = prove(
         window, paths, ("syn", "data", "retransmission", "icmp-error"), lambda event: _note(window, event, rows), each=8
     )
-    where, name = window.endpoint(called, port), window.called(called)
+    where, name = window.endpoint(called, port), window.called(called, port)
     way = f"to {name}" if half == 0 else f"from {name}"
     facts: dict[str, Fact] = {}
     if told.height:

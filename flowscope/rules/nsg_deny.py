@@ -107,7 +107,7 @@ def _traffic(
     caveats: list[str] = []
     verdict, explains = _verdict(window, paths, told, where, logged, caveats)
     proof = prove(window, paths, ("syn", "syn-ack"), _note(window))
-    called, endpoint = window.called(backend), window.endpoint(backend, port)
+    called, endpoint = window.called(backend, port), window.endpoint(backend, port)
     number = "" if named.priority is None else f" (priority {named.priority})"
     summary = (
         f"{len(paths):,} connections ({int(paths['syns'].sum()):,} SYNs, retries included) to {endpoint} got no "

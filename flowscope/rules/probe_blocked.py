@@ -88,7 +88,7 @@ def judge(window: Window) -> Iterator[Finding]:
 def _absent(window: Window, absence: Absence) -> Finding:
     """None came in all the time: blocked, not sent, or left out of the capture."""
     proof = prove(window, absence.paths.head(3), ("syn", "data"), lambda event: _elsewhere(window, event))
-    endpoint, called = window.endpoint(absence.member, absence.port), window.called(absence.member)
+    endpoint, called = window.endpoint(absence.member, absence.port), window.called(absence.member, absence.port)
     source = ", ".join(map(str, absence.pool.probe.source)) if absence.pool.probe else ""
     others = "others of the pool are probed" if absence.others else "no member of the pool is"
     return Finding(
@@ -127,7 +127,7 @@ def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> F
     healths = [stop.health for stop in ended]
     last = pl.concat([health.readings.tail(1) for health in healths])
     proof = cite(window, last)
-    endpoint, called, asking = window.endpoint(member, port), window.called(member), sources(window, healths)
+    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, healths)
     missing = sum(stop.missing for stop in ended)
     return Finding(
         rule="probe-blocked",
@@ -162,7 +162,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     caveats: list[str] = []
     verdict = _verdict(window, member, port, where, placed, failed, healths, caveats)
     verdict = limited(window, verdict, healths, caveats)
-    endpoint, called, asking = window.endpoint(member, port), window.called(member), sources(window, healths)
+    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, healths)
     sent = sum(health.sent for health in healths)
     place = {
         "before-member": "got lost before they reached it",

@@ -84,7 +84,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     caveats: list[str] = []
     verdict = limited(window, _verdict(window, member, how, commonest, caveats), healths, caveats)
     sent = sum(health.sent for health in healths)
-    endpoint, called = window.endpoint(member, port), window.called(member)
+    endpoint, called = window.endpoint(member, port), window.called(member, port)
     met = {"refused": "met a RST: nothing listens on the probed port", "timeout": "got no answer to the request",
            "slow": "were answered only after the prober had given up", "invalid": "got no valid answer",
            "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",

@@ -95,7 +95,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     free = int(spread.filter(pl.col("members") == number)["len"].sum())
     many = clients >= _MANY_CLIENTS * number or 2 * free >= total
     shares = ", ".join(
-        f"{window.called(row['backend'])} {row['len']:,}" for row in counts.iter_rows(named=True)
+        f"{window.called(row['backend'], row['backend_port'])} {row['len']:,}" for row in counts.iter_rows(named=True)
     )  # fmt: skip
     known = window.topology.frontend_of(window.address(frontend), port)
     ends = [window.endpoint(*row) for row in counts.select("backend", "backend_port").sort("backend").iter_rows()]

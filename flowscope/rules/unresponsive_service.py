@@ -128,7 +128,7 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
     verdict = Verdict.LIKELY if caveats else Verdict.CONFIRMED
     if slowest is None:
         verdict = Verdict.UNDECIDED
-    name, endpoint = window.called(backend), window.endpoint(backend, port)
+    name, endpoint = window.called(backend, port), window.endpoint(backend, port)
     kinds = ("syn", "syn-ack", "data", "fin", "rst")
     proof = prove(window, both, kinds, lambda event: _note(window, event))
     waited = int(hung["waited_ns"].median() or 0) / 1e9  # type: ignore[arg-type]

@@ -185,7 +185,7 @@ def _finding(window: Window, rows: pl.DataFrame, sender: int, port: int | None) 
             "translation gave to the packets."
         )
     hidden, hidden_port = int(rows["hidden_by"][0]), int(rows["hidden_by_port"][0])
-    name, address = window.called(sender), window.address(sender)
+    name, address = window.called(sender, port), window.address(sender)
     shown = window.endpoint(hidden, hidden_port) if port is not None else window.address(hidden)
     rejected = rows.filter("rejected")["bare"].n_unique()
     return Finding(

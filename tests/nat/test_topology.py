@@ -56,6 +56,29 @@ def test_names_are_those_that_were_given(web: Topology) -> None:
     assert web.name_of("2001:db8::100") is None
 
 
+def test_what_shares_an_address_is_told_apart_by_its_port() -> None:
+    shared = parse_topology(
+        {
+            "frontend": [
+                {"name": "shop", "address": "10.0.0.100", "port": 80, "pool": "web"},
+                {"name": "mail", "address": "10.0.0.100", "port": 25, "pool": "web"},
+            ],
+            "pool": [
+                {
+                    "name": "web",
+                    "members": [
+                        {"name": "blue", "address": "10.0.0.4", "port": 8080},
+                        {"name": "green", "address": "10.0.0.4", "port": 8081},
+                    ],
+                }
+            ],
+        },
+        "lb.toml",
+    )
+    assert [shared.name_of("10.0.0.4", port) for port in (8080, 8081, 22, None)] == ["blue", "green", None, None]
+    assert [shared.name_of("10.0.0.100", port) for port in (80, 25, 443, None)] == ["shop", "mail", None, None]
+
+
 def test_probe_sources_are_addresses_and_prefixes(web: Topology) -> None:
     assert web.is_probe_source("168.63.129.16")
     assert web.is_probe_source("2001:db8:1:2::3")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, call, findings, probe
+from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, TOPOLOGY, call, findings, probe
 from tests.wire import MS, T0, Hop, Wire, accept, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -26,6 +26,16 @@ def test_flags_a_member_that_refuses_while_its_probe_succeeds(tmp_path: Path) ->
     assert (found.count, found.facts["where"], found.names) == (5, "member", {"10.1.0.5": "vm-b"})
     assert "168.63.129.16" in found.summary and "succeed" in found.summary
     assert {item.note for item in found.evidence} == {"SYN", "refused: RST that acknowledges the SYN"}
+
+
+def test_names_the_service_where_several_share_a_host(tmp_path: Path) -> None:
+    wire = Wire()
+    refuse(wire, call(1, 40000), T0, isn=1000)
+    shared = TOPOLOGY.replace(
+        "members = [", 'members = [ { name = "vm-c", address = "10.1.0.5", port = 9444 },'
+    )  # fmt: skip
+    (found,) = findings(wire, tmp_path, RULE, shared)
+    assert found.title == "vm-b refuses connections on port 9443"
 
 
 def test_flags_it_without_a_topology_as_likely(tmp_path: Path) -> None:

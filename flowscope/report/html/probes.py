@@ -200,6 +200,6 @@ def _changes(view: View, healths: list[Health]) -> Element | None:
 
 
 def _called(view: View, health: Health) -> str:
-    name = view.name(health.series.member)
+    name = view.name(health.series.member, health.series.port)
     asked = endpoint(view.analysis, health)
     return f"{name} ({asked})" if name else asked

@@ -82,7 +82,7 @@ class _Builder:
         return self.lane(("point", number), self.view.points[number], detail, True)
 
     def host(self, address: int, port: int | None, what: str) -> int:
-        name = self.view.name(address)
+        name = self.view.name(address, port)
         detail = f"{self.view.address(address)}, not captured" if name else f"{what}, not captured"
         return self.lane(("host", address), name or self.view.endpoint(address, port), detail, False)
 

@@ -76,7 +76,7 @@ def _routes(view: View) -> Element:
         )
         backend = view.endpoint(row["backend"], row["backend_port"]) if row["backend"] is not None else "?"
         frontend = view.endpoint(row["frontend"], row["frontend_port"]) if row["frontend"] is not None else ""
-        name = view.name(row["backend"]) if row["backend"] is not None else ""
+        name = view.name(row["backend"], row["backend_port"]) if row["backend"] is not None else ""
         show = element(
             "button", "Show", type="button", class_="show-route", hidden=True,
             data_filter=" ".join(f"={one}" for one in filter(None, (frontend, backend))),

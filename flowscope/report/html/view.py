@@ -40,9 +40,9 @@ class View:
         """The text of an address number."""
         return self._texts[number]
 
-    def name(self, number: int) -> str:
-        """The topology's name of an address, else empty."""
-        return self.analysis.topology.name_of(self.address(number)) or ""
+    def name(self, number: int, port: int | None = None) -> str:
+        """The topology's name of an address (of what serves the port, where several do), else empty."""
+        return self.analysis.topology.name_of(self.address(number), port) or ""
 
     def host(self, number: int) -> str:
         """The topology's name of an address, else the address."""
