@@ -45,6 +45,7 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
+from flowscope.rules.neighbours import neighbours
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
@@ -59,12 +60,11 @@ _MANY_SEGMENTS = 10
 _EVERYDAY_SHARE = 1e-3
 #: What chance does less often is not chance.
 _SELDOM = 0.01
-_HALVES = (("fwd", "rev", False), ("rev", "fwd", True))
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per pair of points, in packet order."""
-    compared = _compared(window)
+    compared = neighbours(window)
     if not compared.height:
         return
     for (near, far), rows in compared.group_by("point", "far_point", maintain_order=True):
@@ -95,90 +95,6 @@ class _Capture:
         # Of two copies that both passed it would have missed one, or the other.
         explained = 2 * repeats * unseen / max(covered, 1)
         return cls(unseen > 0 or _acknowledged_unseen(window, far), seldom(lost, explained) > _SELDOM)
-
-
-def _compared(window: Window) -> pl.DataFrame:
-    """Paths and halves with repeats, each at a point and the next one on the way: what was lost in between."""
-    if len(window.places) < 2:
-        return pl.DataFrame()
-    repeats = [
-        pl.col(f"{half}_retransmissions").cast(pl.Int64) - pl.col(f"{half}_duplicates").cast(pl.Int64)
-        for half, _, _ in _HALVES
-    ]
-    # Lazily, for the flow table is wide: filtering all of it would copy all of it.
-    repeated = window.flows.lazy().filter(pl.col("protocol") == 6, (repeats[0] > 0) | (repeats[1] > 0))
-    troubled = repeated.select("leg").unique().collect()["leg"]
-    if not troubled.len():
-        return pl.DataFrame()
-    paths = (
-        window.judgeable.filter(~pl.col("method").str.starts_with("proxy"))
-        .select("path", leg="legs")
-        .with_columns(stage=pl.int_ranges(0, pl.col("leg").list.len()))
-        .explode("leg", "stage")
-        .filter(pl.col("leg").is_in(troubled.implode()).any().over("path"))
-    )
-    flows = window.flows.filter(pl.col("leg").is_in(paths["leg"].unique().implode())).join(paths, "leg")
-    since = {point: place.first_ns for point, place in window.places.items()}
-    until = {point: place.last_ns for point, place in window.places.items()}
-    flows = flows.with_columns(
-        since_ns=pl.col("point").replace_strict(since, return_dtype=pl.Int64),
-        until_ns=pl.col("point").replace_strict(until, return_dtype=pl.Int64),
-        end_ns=pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns"),
-    )
-    found = [_half(flows, *names) for names in _HALVES]
-    return pl.concat(found).sort("path", "point")
-
-
-def _half(flows: pl.DataFrame, own: str, other: str, backwards: bool) -> pl.DataFrame:
-    # In packet order: legs first, then the TTL, which falls from hop to hop.
-    order = ["path", "stage", f"{own}_ttl_max"]
-    seen = flows.filter(pl.col(f"{own}_packets") > 0, pl.col(f"{own}_duplicates") == 0)
-    seen = seen.with_columns(
-        pl.col(f"{own}_ttl_max").cast(pl.Int16), stage=-pl.col("stage") if backwards else pl.col("stage")
-    ).sort(*order, "at_ns", descending=[False, False, True, False])
-    sides = seen.select(
-        "path",
-        "leg",
-        "point",
-        "at_ns",
-        "end_ns",
-        "since_ns",
-        "until_ns",
-        bytes=pl.col(f"{own}_payload_bytes").cast(pl.Int64),
-        covered=pl.col(f"{own}_covered_bytes").cast(pl.Int64),
-        base=pl.col(f"{own}_base_seq").cast(pl.Int64),
-        next=pl.col(f"{own}_next_seq").cast(pl.Int64),
-        repeats=pl.col(f"{own}_retransmissions").cast(pl.Int64),
-        largest=pl.col(f"{own}_max_segment").cast(pl.Int64),
-        acked=pl.col(f"{other}_last_ack").cast(pl.Int64),
-    ).with_columns(again=pl.col("bytes") - pl.col("covered"))
-    # Rows stand in path order: the next point is the next row. A window per path would cost memory for each.
-    names = ("path", "point", "covered", "again", "base", "next", "since_ns", "until_ns")
-    paired = sides.with_columns(pl.col(name).shift(-1).alias(f"far_{name}") for name in names).filter(
-        pl.col("far_path") == pl.col("path"), pl.col("far_point") != pl.col("point")
-    )
-    beyond = (pl.col("acked") - pl.col("far_next")) % 2**32
-    lacking = pl.col("covered") - pl.col("far_covered")
-    last = (pl.col("next") - pl.col("far_next")) % 2**32
-    never = ((beyond == 0) | (beyond >= 2**31)) & (lacking > 0) & (last == lacking)
-    never = never.fill_null(value=False)
-    # A capture that began or ended in between lacks what passed before or after.
-    begun = (pl.col("far_since_ns") <= pl.col("at_ns")) | (pl.col("far_base") == pl.col("base"))
-    ended = (pl.col("far_until_ns") >= pl.col("end_ns")) | (pl.col("far_next") == pl.col("next"))
-    return (
-        paired.filter(begun & ended)
-        .with_columns(
-            # What was sent again, and passed the far point less often; what never came at all is lost once more.
-            lost=pl.col("again") - pl.col("far_again") + pl.when(never).then(lacking).otherwise(0),
-            unseen=pl.when(never).then(0).otherwise(lacking).clip(0),
-            # A late first copy is marked as a repeat as well: bytes tell that something came twice.
-            repeated=(pl.col("repeats") > 0) & (pl.col("again") > 0),
-        )
-        .with_columns(
-            # Each was one packet at most where the largest was; a floor, not a count.
-            segments=(pl.col("lost") / pl.col("largest").clip(1)).ceil().cast(pl.Int64).clip(0),
-        )
-    )
 
 
 def _sent(window: Window, near: int, far: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from flowscope.findings import Verdict
 from flowscope.rules.path_loss import seldom
 from tests.rules.scene import call, findings
-from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Wire
+from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Wire
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "path-loss"
@@ -56,6 +56,49 @@ def test_flags_the_stretch_where_segments_get_lost(
     (found,) = findings(scene(upto=upto), tmp_path, RULE, *([] if topology else [None]))
     assert (found.verdict, found.subject["points"], found.count) == (Verdict.CONFIRMED, between, 5)
     assert "at least 5 segments (500 of" in found.summary
+
+
+def request(wire: Wire, port: int, at: int, isn: int, *, lost: bool, answer_lost: bool = False) -> int:
+    """Handshake and request; what is ``lost`` is sent four more times and never gets past the first point after it."""
+    hops, said, reply = call(0, port), b"q" * 78, b"r" * 86
+    wire.packet(hops, at, SYN, isn)
+    wire.packet(hops, at + MS, SYN | ACK, 9000, isn + 1, back=True)
+    wire.packet(hops, at + 2 * MS, ACK, isn + 1, 9001)
+    wire.packet(hops, at + 3 * MS, PSH | ACK, isn + 1, 9001, said, upto=2 if lost else None)
+    for pause in (200, 600, 1400, 3000) if lost else ():
+        wire.packet(hops, at + pause * MS, PSH | ACK, isn + 1, 9001, said, upto=2)
+    if lost:
+        return at + 3000 * MS
+    wire.packet(hops, at + 4 * MS, ACK, 9001, isn + 79, back=True)
+    for pause in (5, 205, 605, 1405, 3005) if answer_lost else (5,):
+        wire.packet(hops, at + pause * MS, PSH | ACK, 9001, isn + 79, reply, back=True, upto=1 if answer_lost else None)
+    return at + 3005 * MS
+
+
+def test_flags_requests_of_which_not_one_arrives_although_the_member_is_quiet_then(tmp_path: Path) -> None:
+    """The client's FIN is the last that is seen, and at the member's point nothing is: its capture ended before."""
+    wire = Wire()
+    for at in range(4):
+        isn = 60_000 * at + 7
+        last = request(wire, 40000 + at, T0 + at * 100 * MS, isn, lost=True)
+        wire.packet(call(0, 40000 + at), last + 3000 * MS, FIN | ACK, isn + 79, 9001, upto=2)
+        request(wire, 41000 + at, T0 + at * 900 * MS, isn + 30_000, lost=False)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.subject["points"], found.count) == (Verdict.CONFIRMED, ["back", "a"], 4)
+
+
+def test_flags_answers_that_never_arrive_at_the_next_point_although_the_end_does(tmp_path: Path) -> None:
+    """The FIN behind the lost answer shows a hole there, which nobody acknowledges: it is no hole of the capture."""
+    wire = Wire()
+    for at in range(4):
+        isn = 60_000 * at + 7
+        last = request(wire, 40000 + at, T0 + at * 100 * MS, isn, lost=False, answer_lost=True)
+        hops = call(0, 40000 + at)
+        wire.packet(hops, last + 900 * MS, FIN | ACK, isn + 79, 9001)
+        wire.packet(hops, last + 901 * MS, FIN | ACK, 9087, isn + 80, back=True)
+        wire.packet(hops, last + 902 * MS, RST, isn + 80)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.subject["points"], found.count) == (Verdict.CONFIRMED, ["a", "back"], 4)
 
 
 def test_spares_loss_beyond_the_last_point(tmp_path: Path) -> None:
