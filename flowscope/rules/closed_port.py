@@ -15,6 +15,8 @@ Look-alikes
     A firewall that rejects with a reset sends the same packet. Seen at the endpoint's own interface the RST comes from
     that host (`confirmed`); anywhere else something in between may have sent it (`likely`). A service that listens on
     127.0.0.1 only, or one that was being restarted, refuses in the same way. A port scan meets closed ports by design.
+    Where a frontend that serves the port refuses, a member behind it may have done so (`undecided`), unless points
+    behind the balancer saw nothing of these calls.
 
 Check next
     On the host: `ss -ltn` (Linux) or `netstat -an` (Windows): does anything listen on the port, and on which address?
@@ -39,6 +41,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.rules.behind import points_behind
 from flowscope.rules.evidence import prove
 from flowscope.rules.listeners import Heard, heard
 from flowscope.rules.probe_contrast import healthy_probes
@@ -111,8 +114,11 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
             "or the service refuses when its queue is full (tcp_abort_on_overflow)."
         )
     served = where == "frontend" and (end, port) in window.served
-    if served:
-        caveats.append("The frontend serves this port: a member behind it refused, on a leg that was not captured.")
+    stopped = _stopped(window, end, port, paths) if served else ""
+    if served and not stopped:
+        caveats.append(
+            "The frontend serves this port: a member behind it may have refused, on a leg that was not captured."
+        )
     told = heard(window, end, port)
     if told is not None and told.listens:
         caveats.append(f"{told.sentence} So the list was taken at another time, or a firewall rejects with a reset.")
@@ -126,10 +132,10 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     if where == "member" and contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "
     summary += {
-        "member": "Nothing listens on the member's data port."
+        "member": "Nothing listens on the member's data port, or its own firewall resets what comes there."
         if not accepted
         else "Nothing listened on the member's data port at these times.",
-        "frontend": "One of its members refused them, but which one was not captured."
+        "frontend": stopped or "One of its members refused them, or the balancer did: which one was not captured."
         if served
         else "The balancer's address answers, but it has no rule for this port.",
         "host": f"{accepted:,} others were accepted: several servers may stand behind this address."
@@ -141,7 +147,7 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     return Finding(
         rule="closed-port",
         severity=SEVERITY,
-        verdict=Verdict.UNDECIDED if served else Verdict.CONFIRMED if proven else Verdict.LIKELY,
+        verdict=Verdict.UNDECIDED if served and not stopped else Verdict.CONFIRMED if proven else Verdict.LIKELY,
         title=f"{called} refuses connections on port {port}",
         summary=summary,
         subject={where: endpoint},
@@ -153,11 +159,16 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         names=window.names([end]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
-        cause="The service was away for a time, its queue was full, or one of several servers at the address refuses."
+        cause="A rule of the balancer, or of a firewall before or in it, rejects these with a reset."
+        if stopped
+        else "The service was away for a time, its queue was full, or one of several servers at the address refuses."
         if accepted
         else _cause(told),
         remedy=(
-            f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or `netstat -an`.",
+            f"Look for a rule that rejects with a reset on the way to {called}'s members and on the balancer itself."
+            if stopped
+            else f"On {called}: start the service, or make it listen on {endpoint}; check with `ss -ltn` or "
+            "`netstat -an`.",
             "Let the health probe ask the port and the service that clients use, so that a member that "
             "refuses leaves the pool.",
         ),
@@ -167,9 +178,21 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     )
 
 
+def _stopped(window: Window, end: int, port: int, paths: pl.DataFrame) -> str:
+    """One sentence when points behind the balancer show that no member can have refused these; else empty."""
+    first, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
+    behind = points_behind(window, end, port, first, last)
+    if not behind:
+        return ""
+    seen = ", ".join(map(window.point_name, behind))
+    return f"None of them was seen behind the balancer, at {seen}: no member refused them."
+
+
 def _cause(told: Heard | None) -> str:
     if told is None or told.listens is None:
-        return "No process listens on this address and port (or it listens on 127.0.0.1 only)."
+        return (
+            "No process listens on this address and port (or on 127.0.0.1 only), or the host's own firewall resets it."
+        )
     if told.listens:
         return "Something in front of the service, or a time at which it did not run: the list says that it listens."
     if told.short == "nothing":

@@ -1,21 +1,24 @@
-"""Clients' SYNs to a frontend go unanswered.
+"""Clients' SYNs to a frontend go unanswered, or are answered by an ICMP error.
 
 What it flags
-    SYNs to a frontend, repeats included, that got no answer and were not seen to go on to any member.
+    SYNs to a frontend, repeats included, that got no answer (`how` = `silent`) or an ICMP unreachable (`icmp`) and were
+    not seen to go on to any member.
 
 Why it matters
     To these clients the service is down, whatever its members do. A balancer drops SYNs like this when it has no
-    healthy member, no rule for the packet, or no ports left, or when something before it swallows them.
+    healthy member, no rule for the packet, or no ports left, or when something before it swallows them; a firewall or
+    router that rejects says so by ICMP.
 
 Evidence
-    The SYNs at the points before the balancer; the points behind it that were capturing at that time and saw none of
-    them.
+    The SYNs at the points before the balancer, the ICMP errors; the points behind it that were capturing at that time
+    and saw none of them.
 
 Look-alikes
     A member that drops what it is sent (`blocked-traffic`), a hairpin and an exhausted translator have findings of
     their own and take their paths from this one. Without a point behind the balancer a member may be the one that is
-    silent (`likely`). When other calls of the same time were served, loss fits as well (`undecided`). A SYN younger
-    than 3 seconds at the end of the capture is not judged.
+    silent, or that rejects (`likely`). When other calls of the same time were served, loss fits as well (`undecided`),
+    unless those that failed are all the calls of their clients, and every other client was served (`likely`): loss
+    does not choose by address. A SYN younger than 3 seconds at the end of the capture is not judged.
 
 Check next
     The balancer's view of its members' health at that time; a capture on both of its sides.
@@ -28,7 +31,7 @@ Example
 
 References
     Azure Load Balancer: with all members down, no new flow is accepted.
-    RFC 9293, section 3.8.3: SYN retransmission.
+    RFC 9293, section 3.8.3: SYN retransmission. RFC 1122, section 3.2.2.1: destination unreachable.
 """
 
 from __future__ import annotations
@@ -38,9 +41,10 @@ from typing import Any
 
 import polars as pl
 
-from flowscope.findings import Finding, Severity, Verdict
+from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
+from flowscope.rules.behind import points_behind
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.silence import DEADLINE_NS
 from flowscope.window import Window
@@ -49,19 +53,20 @@ SEVERITY = Severity.ERROR
 
 #: So many copies of SYNs must have gone unanswered before silence is more than loss.
 _ENOUGH_SYNS = 3
+#: So many calls of one client, none of which was served, are no loss when everybody else is served.
+_ENOUGH_CALLS = 3
 _FRONTEND = ["called", "called_port"]
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per frontend."""
     known = _frontends(window)
-    lone = window.judgeable.filter(pl.col("outcome") == "unanswered", pl.col("legs").list.len() == 1)
+    lone = window.judgeable.filter(pl.col("outcome").is_in(["unanswered", "rejected"]))
     if not known.height or not lone.height:
         return
+    # Its last leg: a translator before the balancer changes the client's side only.
     ends = window.legs.select("leg", called="dst", called_port="dst_port")
-    lone = lone.join(ends, left_on="first_leg", right_on="leg", maintain_order="left").join(
-        known, _FRONTEND, how="semi"
-    )
+    lone = lone.join(ends, left_on="last_leg", right_on="leg", maintain_order="left").join(known, _FRONTEND, how="semi")
     for (frontend, port), paths in lone.group_by(_FRONTEND, maintain_order=True):
         found = _finding(window, paths, int(str(frontend)), int(str(port)))
         if found is not None:
@@ -80,13 +85,17 @@ def _frontends(window: Window) -> pl.DataFrame:
 
 
 def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> Finding | None:
-    syns = window.flows_of_legs(paths["first_leg"]).filter(pl.col("fwd_syns") > 0)
+    syns = window.flows_of_legs(paths["last_leg"]).filter(pl.col("fwd_syns") > 0)
     ends = {point: place.last_ns for point, place in window.places.items()}
+    told = paths.filter(pl.col("outcome") == "rejected")
     syns = syns.filter(
-        pl.col("at_ns") + DEADLINE_NS
-        <= pl.col("point").replace_strict(ends, default=None, return_dtype=pl.Int64)
+        pl.col("leg").is_in(told["last_leg"].implode())
+        | (
+            pl.col("at_ns") + DEADLINE_NS
+            <= pl.col("point").replace_strict(ends, default=None, return_dtype=pl.Int64)
+        )
     )  # fmt: skip
-    paths = paths.filter(pl.col("first_leg").is_in(syns["leg"].unique().implode()))
+    paths = paths.filter(pl.col("last_leg").is_in(syns["leg"].unique().implode()))
     if not paths.height:
         return None
     copies = int(syns.group_by("leg").agg(pl.col("fwd_syns").max())["fwd_syns"].sum())
@@ -94,46 +103,43 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     to_it = window.judgeable.filter(pl.col("frontend") == frontend, pl.col("frontend_port") == port)
     served = to_it.filter(pl.col("outcome").is_in(SERVED))
     meanwhile = served.filter(pl.col("first_ns").is_between(first, last)).height
-    behind = _behind(window, to_it, first, last)
+    behind = points_behind(window, frontend, port, first, last)
     where = window.endpoint(frontend, port)
-    caveats = []
-    verdict = Verdict.CONFIRMED
-    if not behind:
-        verdict = Verdict.LIKELY
-        caveats.append("No point behind the balancer was capturing: a member that stays silent would look the same.")
-    if copies < _ENOUGH_SYNS or meanwhile >= paths.height:
-        verdict = Verdict.UNDECIDED
-        caveats.append(
-            f"{meanwhile:,} other calls were served in the same time: loss before the balancer fits as well."
-        )
-    elif meanwhile and verdict is Verdict.CONFIRMED:
-        verdict = Verdict.LIKELY
-        caveats.append(f"{meanwhile:,} other calls were served in the same time, so the balancer answers some clients.")
-    proof = prove(window, paths, ("syn",), lambda event: _note(window, event))
+    whose = _shut_out(paths, served)
+    verdict, caveats = _verdict(bool(behind), copies, meanwhile, paths.height, whose, rejected=bool(told.height))
+    kinds = ("syn", "icmp-error") if told.height else ("syn",)
+    proof = prove(window, paths, kinds, lambda event: _note(window, event))
     clients = paths["client"].n_unique()
+    of_whom = f"of {window.called(whose[0])} " if len(whose) == 1 else ""
     summary = (
         f"{paths.height:,} calls ({copies:,} SYNs, repeats included) of {clients:,} client{'s' * (clients != 1)} to "
         f"{where} got no answer. "
     )
+    facts: dict[str, Fact] = {"how": "silent"}
+    if told.height:
+        sender, code = _rejection(window, told)
+        facts = {"how": "icmp", "icmp_type": code // 256, "icmp_code": code % 256}
+        summary += f"{told.height:,} of them met ICMP {code // 256}/{code % 256} from {sender}. "
     if behind:
-        summary += f"None of them was seen behind the balancer, at {', '.join(map(window.point_name, behind))}."
+        summary += f"None of them was seen behind the balancer, at {', '.join(map(window.point_name, behind))}. "
+    if whose and meanwhile:
+        summary += f"No call of {'this client' if clients == 1 else 'these clients'} was served, those of others were."
     return Finding(
         rule="frontend-unanswered",
         severity=SEVERITY,
         verdict=verdict,
-        title=f"Calls to {where} go unanswered",
+        title=f"Calls {of_whom}to {where} {'are rejected' if told.height else 'go unanswered'}",
         summary=summary.strip(),
         subject={"frontend": where},
         count=paths.height,
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(paths["path"]),
+        facts=facts,
         names=window.names([frontend]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
-        cause="The balancer (or something before it) drops these SYNs: no healthy member, no rule, or no state left."
-        if behind
-        else "The balancer, something before it, or the member it chose does not answer.",
+        cause=_cause(bool(behind), bool(told.height), bool(whose and meanwhile)),
         remedy=(
             "Look at the health of the pool's members at that time: with none left many balancers drop new calls.",
             f"Check that a rule for {where} exists, and the security rules before it.",
@@ -142,22 +148,59 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
         next_capture=None
         if verdict is Verdict.CONFIRMED
         else f"{tcpdump_line([window.address(frontend)], port, 'frontend.pcap')}  (before and behind the balancer)",
-        references=("RFC 9293, section 3.8.3",),
+        references=("RFC 9293, section 3.8.3", *(("RFC 1122, section 3.2.2.1",) if told.height else ())),
     )
 
 
-def _behind(window: Window, to_it: pl.DataFrame, first_ns: int, last_ns: int) -> list[int]:
-    """Points that saw the members' side of this frontend's connections and were capturing at that time.
+def _shut_out(paths: pl.DataFrame, served: pl.DataFrame) -> list[int]:
+    """The clients of these calls when each made several and none of any of them was served, else none."""
+    calls = paths.group_by("client").len()
+    met = calls["client"].is_in(served["client"].unique().implode()).any()
+    return [] if met or int(calls["len"].min() or 0) < _ENOUGH_CALLS else calls["client"].sort().to_list()  # type: ignore[arg-type]
 
-    A translator before the balancer makes legs of its own: these still call the frontend.
-    """
-    onward = to_it.filter(pl.col("backend").is_not_null(), pl.col("legs").list.len() > 1)
-    if not onward.height:
-        return []
-    points = window.flows_of_legs(onward["last_leg"])["point"].unique().sort()
-    alive = [window.places[point] for point in points if point in window.places]
-    return [one.point for one in alive if one.first_ns <= first_ns and one.last_ns >= last_ns]
+
+def _verdict(
+    behind: bool, copies: int, meanwhile: int, calls: int, whose: list[int], *, rejected: bool
+) -> tuple[Verdict, list[str]]:
+    verdict, caveats = Verdict.CONFIRMED, []
+    if not behind:
+        verdict = Verdict.LIKELY
+        caveats.append(
+            "No point behind the balancer was capturing: a member that "
+            f"{'rejects them' if rejected else 'stays silent'} would look the same."
+        )
+    if rejected:
+        return verdict, caveats
+    others = f"{meanwhile:,} other calls were served in the same time"
+    if copies < _ENOUGH_SYNS or (meanwhile >= calls and not whose):
+        verdict = Verdict.UNDECIDED
+        caveats.append(f"{others}: loss before the balancer fits as well.")
+    elif meanwhile and verdict is Verdict.CONFIRMED:
+        verdict = Verdict.LIKELY
+        caveats.append(f"{others}, so the balancer answers some clients.")
+    return verdict, caveats
+
+
+def _rejection(window: Window, told: pl.DataFrame) -> tuple[str, int]:
+    """Who said so most often, and type * 256 + code."""
+    legs = told["legs"].explode().unique()
+    errors = window.events.filter(pl.col("leg").is_in(legs.implode()), pl.col("icmp").is_not_null())
+    often = errors.group_by("peer", "icmp").len().sort("len", "peer", "icmp", descending=[True, False, False])
+    return window.called(int(often["peer"][0])), int(often["icmp"][0])
+
+
+def _cause(behind: bool, rejected: bool, some: bool) -> str:
+    if rejected:
+        return "A rule of a firewall, or a route, on the way to the members rejects these calls and says so."
+    if some:
+        return "Something before the balancer, or a rule of its own, drops what comes from these clients."
+    if behind:
+        return "The balancer (or something before it) drops these SYNs: no healthy member, no rule, or no state left."
+    return "The balancer, something before it, or the member it chose does not answer."
 
 
 def _note(window: Window, event: dict[str, Any]) -> str | None:
-    return f"SYN at {window.point_name(event['point'])}" if event["half"] == 0 else None
+    at = window.point_name(event["point"])
+    if event["kind"] == "icmp-error":
+        return f"ICMP {event['icmp'] // 256}/{event['icmp'] % 256} from {window.address(event['peer'])}"
+    return f"SYN at {at}" if event["half"] == 0 else None

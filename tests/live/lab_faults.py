@@ -117,7 +117,7 @@ def comparable(line: dict[str, Any], ready_ns: int) -> dict[str, Any] | None:
         return line
     assert line["cause"].startswith("On this machine nothing listens on ")
     facts = {name: value for name, value in line["facts"].items() if name != "listening"}
-    cause = "No process listens on this address and port (or it listens on 127.0.0.1 only)."
+    cause = "No process listens on this address and port (or on 127.0.0.1 only), or the host's own firewall resets it."
     return {**line, "facts": facts, "cause": cause}
 
 

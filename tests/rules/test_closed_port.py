@@ -54,6 +54,21 @@ def test_flags_a_frontend_port_without_a_rule(tmp_path: Path) -> None:
     assert (dict(found.subject), found.facts["where"]) == ({"frontend": "203.0.113.9:8443"}, "frontend")
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_frontend_that_serves_refuses_itself_only_where_nothing_was_seen_behind_it(
+    tmp_path: Path, behind: bool
+) -> None:
+    wire, points = Wire(), "front back host" if behind else "front"
+    for at in (0, 3, 6, 9):
+        accept(wire, call(at % 2, 41000 + at, points=points), T0 + at * 100 * MS, isn=70_000 * at + 5)
+    for at in range(4):
+        refuse(wire, call(0, 42000 + at, points="front"), T0 + (200 + at) * MS, isn=9_000 * at + 1)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.count) == ("frontend", 4)
+    assert found.verdict is (Verdict.LIKELY if behind else Verdict.UNDECIDED)
+    assert ("no member refused them" in found.summary) is behind
+
+
 def test_flags_a_plain_host_as_host(tmp_path: Path) -> None:
     wire = Wire()
     refuse(wire, [Hop("x", ("2001:db8::7", 40000), ("2001:db8::9", 25), 64)])

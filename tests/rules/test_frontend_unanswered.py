@@ -34,6 +34,54 @@ def test_flags_syns_that_never_leave_the_balancer(tmp_path: Path, topology: bool
     assert "back" in found.summary
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_flags_icmp_of_a_router_that_lets_nothing_through(tmp_path: Path, behind: bool) -> None:
+    wire = outage(0) if behind else Wire()
+    for at in range(4):
+        hops = call(0, 42000 + at, points="front")
+        ignore(wire, hops, T0 + (20 + at) * SECOND, isn=9_000 * at + 1, tries=1)
+        wire.icmp_error(hops, T0 + (20 + at) * SECOND + MS, "203.0.113.1", 3, 13, 9_000 * at + 1)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED if behind else Verdict.LIKELY, 4)
+    assert (found.facts["how"], found.facts["icmp_type"], found.facts["icmp_code"]) == ("icmp", 3, 13)
+    assert "ICMP 3/13 from 203.0.113.1" in found.summary
+
+
+def test_a_member_alone_does_not_show_that_nothing_went_behind_the_balancer(tmp_path: Path) -> None:
+    """Without the pool's list the silent member may be another one."""
+    wire = Wire()
+    for at in (0, 60):
+        accept(wire, call(0, 41000 + at, points="front host"), T0 + at * SECOND, isn=70_000 * at + 5)
+    for at in range(4):
+        ignore(wire, call(0, 42000 + at, points="front"), T0 + (20 + at) * SECOND, isn=9_000 * at + 1, tries=3)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+
+
+def test_calls_that_a_translator_changed_before_the_balancer_count(tmp_path: Path) -> None:
+    wire = outage(0)
+    for at in range(4):
+        inside = Hop("lan", ("192.168.7.20", 30000 + at), FRONTEND, 64, 10_000, 62)
+        hops = [inside, *call(0, 42000 + at, "198.51.100.9", points="front")]
+        ignore(wire, hops, T0 + (20 + at) * SECOND, isn=9_000 * at + 1, tries=3)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 4)
+    assert found.title == "Calls of 192.168.7.20 to 203.0.113.9:443 go unanswered"
+
+
+def test_flags_one_client_alone_although_others_are_served_meanwhile(tmp_path: Path) -> None:
+    wire = outage(0)
+    for at in range(4):
+        hops = call(0, 42000 + at, "198.51.100.9", points="front")
+        ignore(wire, hops, T0 + (20 + at) * SECOND, isn=9_000 * at + 1)
+    for at in range(8):
+        accept(wire, call(0, 43000 + at), T0 + 20 * SECOND + at * 100 * MS, isn=50_000 * at + 3)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.LIKELY, 4)
+    assert found.title == "Calls of 198.51.100.9 to 203.0.113.9:443 go unanswered"
+    assert "those of others were" in found.summary
+
+
 def test_spares_what_a_nearer_rule_explains(tmp_path: Path) -> None:
     wire = outage(0)
     for at in range(4):
