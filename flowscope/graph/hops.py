@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.nat.outcomes import PROXIED
+
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
 
 ENDS = ("src", "src_port", "dst", "dst_port")
-_PROXIED = ("proxy-protocol", "proxy-request", "timing")
 
 PLACE = pl.Struct({"role": pl.String, "address": pl.Int64, "port": pl.Int64})
 """A node before it has a number: role, address number, port (-1 when the port does not matter)."""
@@ -41,7 +42,7 @@ def hops(analysis: Analysis) -> pl.DataFrame:
             "protocol",
             "outcome",
             pl.col("frontend").is_not_null().alias("balanced"),
-            pl.col("method").is_in(_PROXIED).alias("proxied"),
+            pl.col("method").is_in(PROXIED).alias("proxied"),
             pl.col("legs").cast(pl.List(pl.Int64)).alias("leg"),
         )
         .explode("leg")

@@ -19,6 +19,8 @@ FAILED = ("refused", "rejected", "half-open", "unanswered")
 """Outcomes of connections that never came up."""
 SERVED = ("established", "reset", "idle-closed")
 """Outcomes of connections that came up."""
+PROXIED = ("proxy-protocol", "proxy-request", "timing")
+"""Methods that join the two connections of a proxy: no packet crossed it, and it may answer by itself."""
 
 
 def failed(findings: Iterable[Finding]) -> pl.Expr:

@@ -42,6 +42,7 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.nat.outcomes import PROXIED
 from flowscope.rules.evidence import flows_of, prove, tcpdump_line
 from flowscope.rules.foreign_numbers import challenged, older
 from flowscope.window import Window
@@ -49,7 +50,6 @@ from flowscope.window import Window
 SEVERITY = Severity.ERROR
 
 _TUPLE = ("src", "src_port", "dst", "dst_port")
-_PROXIED = ("proxy-protocol", "proxy-request", "timing")
 _FAILED = ("unanswered", "half-open", "refused")
 #: Pairs of connections that the evidence shows.
 _SHOWN = 2
@@ -58,7 +58,7 @@ _SHOWN = 2
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per member."""
     moved = window.judgeable.filter(
-        pl.col("frontend").is_not_null(), pl.col("legs").list.len() > 1, ~pl.col("method").is_in(_PROXIED)
+        pl.col("frontend").is_not_null(), pl.col("legs").list.len() > 1, ~pl.col("method").is_in(PROXIED)
     )
     if not moved.height:
         return

@@ -2,8 +2,8 @@
 
 What it flags
     Connections to a member that open, whose request is acknowledged in full, and that get no byte, FIN or RST back for
-    as long as the client waits (3 seconds at least, and longer than any answer of the same service took). `how` is
-    `hung` for these; `accept-queue` when further SYNs (or the last ACK of the handshake) are dropped at that member.
+    as long as the client waits (3 seconds at least, and longer than any answer of the same service took); a FIN or RST
+    that follows the client's own is no answer, nor is a proxy's 504. `how` is `hung` for these; `accept-queue` when further SYNs (or the last ACK of the handshake) are dropped at that member.
 
 Why it matters
     The kernel accepts and acknowledges, so every check of the port succeeds, and clients wait for their time-outs.
@@ -43,10 +43,12 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.nat.outcomes import PROXIED
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.listeners import heard
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.silence import DEADLINE_NS, describe
+from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -69,9 +71,12 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _hung(window: Window) -> pl.DataFrame:
     """Paths to members whose request was acknowledged and not answered, with ``waited_ns`` and ``gave_up``."""
+    closes = _closes(window)
     # A hole before the member's last number is an answer too: it was sent, and lost before it was captured.
-    spoke = pl.any_horizontal(pl.col("rev_payload_bytes", "rev_missing_bytes", "rev_fins", "rev_resets") > 0)
-    answered = window.flows.filter(spoke)["leg"].unique()
+    spoke = pl.any_horizontal(pl.col("rev_payload_bytes", "rev_missing_bytes") > 0)
+    left = pl.any_horizontal(pl.col("rev_fins", "rev_resets") > 0)
+    after = closes.filter(pl.col("gave_up_ns") <= pl.col("left_ns"))["flow"]
+    answered = window.flows.filter(spoke | (left & ~pl.col("flow").is_in(after.implode())))["leg"].unique()
     acked = (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32
     ended = (pl.col("fwd_fins") > 0) | (pl.col("fwd_resets") > 0)
     # The SYN-ACK again, after the ACK that the member's own interface saw: the kernel threw that ACK away.
@@ -89,9 +94,11 @@ def _hung(window: Window) -> pl.DataFrame:
     waits = (
         stuck.with_columns(pl.col("point").cast(pl.UInt32))
         .join(ends, "point")
+        .join(closes, "flow", how="left")
         .select(
             "leg",
-            waited_ns=pl.when(ended).then("fwd_last_ns").otherwise("point_end") - pl.col("fwd_last_data_ns"),
+            waited_ns=pl.when(ended).then(pl.coalesce("gave_up_ns", "fwd_last_ns")).otherwise("point_end")
+            - pl.col("fwd_last_data_ns"),
             gave_up=ended,
             refused=refused,
         )
@@ -102,8 +109,19 @@ def _hung(window: Window) -> pl.DataFrame:
     paths = window.judgeable.join(window.members_frame, _MEMBER, how="semi").join(
         waits, left_on="last_leg", right_on="leg", maintain_order="left"
     )
-    silent = ~pl.col("legs").list.eval(pl.element().is_in(answered.implode())).list.any()
-    return paths.filter(silent)
+    # A proxy answers for a member that does not: then only the connection to the member counts.
+    proxied = pl.col("method").is_in(PROXIED)
+    other = pl.col("legs").list.eval(pl.element().is_in(answered.implode())).list.any()
+    return paths.filter(~pl.when(proxied).then(pl.col("last_leg").is_in(answered.implode())).otherwise(other))
+
+
+def _closes(window: Window) -> pl.DataFrame:
+    """Per flow, when the client gave up and when the member left: a FIN or RST that follows is no answer."""
+    kinds = [EVENT_KINDS.index("fin"), EVENT_KINDS.index("rst")]
+    own = pl.col("half") == 0
+    ends = window.events.filter(pl.col("kind").is_in(kinds)).group_by("flow")
+    first = pl.col("time_ns")
+    return ends.agg(gave_up_ns=first.filter(own).min(), left_ns=first.filter(~own).min())
 
 
 def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, backend: int, port: int) -> Finding | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.outcomes import PROXIED
 from flowscope.nat.topology import Topology
 from flowscope.snat.allocation import insiders, stays_inside
 
 _TCP, _UDP = 6, 17
-#: A proxy opens connections of its own; what joins these legs is no translation.
-_PROXIED = ("proxy-protocol", "proxy-request", "timing")
 #: A flow with neither FIN nor RST is held this long after its last packet: no documented translator forgets TCP sooner
 #: by default (Azure's 240 s; AWS, Google and Linux wait longer).
 _IDLE_S = 240
@@ -45,7 +44,7 @@ def port_users(
     ``refused``, ``outbound`` (the destination was not translated).
     """
     translated = paths.filter(
-        pl.col("snat").is_not_null(), pl.col("protocol").is_in((_TCP, _UDP)), ~pl.col("method").is_in(_PROXIED)
+        pl.col("snat").is_not_null(), pl.col("protocol").is_in((_TCP, _UDP)), ~pl.col("method").is_in(PROXIED)
     )
     crossed = _with_destination(translated, legs).select(
         *_columns("snat", "snat_port"),

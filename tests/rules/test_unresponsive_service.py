@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import call, findings
-from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Wire, accept, ignore
+from tests.rules.scene import MEMBERS, call, findings
+from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Hop, Wire, accept, ignore, talk
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "unresponsive-service"
@@ -44,6 +44,76 @@ def test_flags_requests_that_are_acknowledged_only(tmp_path: Path, topology: boo
     assert found.verdict is (Verdict.CONFIRMED if topology else Verdict.LIKELY)
     assert (dict(found.subject), found.count) == ({"member": "10.1.0.5:9443"}, 3)
     assert found.facts["how"] == "hung"
+
+
+@pytest.mark.parametrize("how", [FIN | ACK, RST | ACK])
+def test_flags_a_member_that_leaves_only_after_its_client(tmp_path: Path, how: int) -> None:
+    """A program that waits for something still closes what its client has closed."""
+    wire = Wire()
+    others(wire)
+    for at in range(3):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7)
+        late = T0 + 5 * SECOND + (at + 20) * MS
+        wire.packet(call(1, 40000 + at), late, how, 9001, 50_000 * at + 17, back=True)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 3)
+    assert "waited about 5.0 s" in found.summary
+
+
+def test_spares_a_member_that_leaves_first(tmp_path: Path) -> None:
+    wire = Wire()
+    others(wire)
+    for at in range(3):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7)
+        wire.packet(call(1, 40000 + at), T0 + 4 * SECOND, FIN | ACK, 9001, 50_000 * at + 16, back=True)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+BEHIND = """
+[[frontend]]
+name = "shop"
+address = "203.0.113.9"
+port = 443
+pool = "shop"
+mode = "proxy"
+
+[[pool]]
+name = "shop"
+members = [{ name = "vm-a", address = "10.1.0.4", port = 9443 }, { name = "vm-b", address = "10.1.0.5", port = 9443 }]
+
+[[point]]
+file = "back.pcap"
+node = "vm-b"
+"""
+
+
+def through_proxy(wire: Wire, member: int, at: int, answers: bool) -> None:
+    """A request that a proxy passes on, and answers itself after four seconds when the member has not."""
+    time, asked = T0 + at * 300 * MS, b"GET /cart?%d HTTP/1.1\r\nHost: shop\r\nX-Request-Id: call-%d\r\n\r\n" % (at, at)
+    front = [Hop("front", ("198.51.100.7", 40000 + at), ("203.0.113.9", 443), 61, 100_000)]
+    back = [Hop("back", ("10.1.0.1", 50000 + at), MEMBERS[member], 64, 20_000)]
+    fine, late = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n"
+    talk(wire, front, [(1, False, asked), (7 if answers else 4010, True, fine if answers else late)], time, 90_000 * at)
+    added = asked[:-2] + b"X-Forwarded-For: 198.51.100.7\r\n\r\n"
+    if answers:
+        talk(wire, back, [(1, False, added), (4, True, fine)], time + 2 * MS, 91_000 * at + 5)
+    else:
+        isn = 91_000 * at + 5
+        wire.packet(back, time + 2 * MS, SYN, isn)
+        wire.packet(back, time + 3 * MS, SYN | ACK, 9000, isn + 1, back=True)
+        wire.packet(back, time + 3 * MS, PSH | ACK, isn + 1, 9001, added)
+        wire.packet(back, time + 4 * MS, ACK, 9001, isn + 1 + len(added), back=True)
+        wire.packet(back, time + 4005 * MS, RST | ACK, isn + 1 + len(added), 9001)
+
+
+@pytest.mark.parametrize("topology", [BEHIND, None])
+def test_flags_the_member_for_which_a_proxy_answers_that_it_is_late(tmp_path: Path, topology: str | None) -> None:
+    wire = Wire()
+    for at in range(12):
+        through_proxy(wire, at % 2, at, answers=at % 4 != 1)
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert (dict(found.subject), found.count) == ({"member": "10.1.0.5:9443"}, 3)
+    assert found.verdict is (Verdict.LIKELY if topology is None else Verdict.CONFIRMED)
 
 
 def test_flags_the_full_accept_queue_with_the_hanging_connections(tmp_path: Path) -> None:
