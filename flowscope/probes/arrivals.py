@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 End = tuple[int, int]
 """Address number and port."""
+RETRIED_NS = 500_000_000
+"""A connection that reached a member so long after its first SYN was refused one at first."""
 
 
 def arrivals(window: Window) -> pl.DataFrame:

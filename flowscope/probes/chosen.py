@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flowscope.probes.arrivals import arrivals, called
+from flowscope.probes.arrivals import RETRIED_NS, arrivals, called
 from flowscope.probes.settings import Step, Told
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ _PRESUMED = 2
 #: So many repeated calls of clients show whether the balancer keeps them at a member.
 _REPEATS = 10
 _MOST_STICKY = 0.95
-#: A connection that reached a member so long after its first SYN was refused one at first.
-_RETRIED_NS = 500_000_000
 #: New connections that are looked at, and those of them that settings are compared by: more say the same.
 _LOOKED_AT, _COMPARED = 20_000, 2_000
 #: So many probes before the first failure still tell of shares and habits.
@@ -189,7 +187,7 @@ def _came(
     both = pl.concat([one.select("at_ns", "member", "client") for one in (through, direct)], how="vertical_relaxed")
     fate = called(window, fronts)
     vain = (pl.col("outcome") == "unanswered") & pl.col("at_ns").is_null()
-    held = (pl.col("at_ns") - pl.col("asked_ns") > _RETRIED_NS).fill_null(value=False)
+    held = (pl.col("at_ns") - pl.col("asked_ns") > RETRIED_NS).fill_null(value=False)
     # Of a call through a frontend that shows no backend nothing is known; one that was answered was served by someone.
     lone = window.judgeable.filter(pl.col("frontend").is_null()).select("path")
     refused = fate.filter(held | (vain & pl.col("path").is_in(lone["path"].implode())))["asked_ns"]

@@ -43,6 +43,18 @@ class Group:
         told = {health.series.key: health for healths in self.health.values() for health in healths}
         return stretches_of(told.values(), "down")
 
+    def out(self) -> list[Stretch]:
+        """When any member is out, to any of its probers and as long as may be."""
+        found = []
+        for health in (one for healths in self.health.values() for one in healths):
+            changes, pad = health.timeline, health.series.interval_ns
+            for at, change in enumerate(changes):
+                if change.state == "down":
+                    back = changes[at + 1] if at + 1 < len(changes) else None
+                    end = health.known_until_ns if back is None else back.latest_ns or back.time_ns
+                    found.append(((change.earliest_ns or change.time_ns) - pad, end + pad))
+        return found
+
 
 def groups(window: Window) -> list[Group]:
     """The pools of the topology, else one group for each frontend that was seen."""

@@ -14,6 +14,7 @@ import polars as pl
 
 from flowscope.probes.asked import Key, Series, series
 from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
+from flowscope.probes.met import how
 from flowscope.probes.turns import turns
 from flowscope.tables import EVENT_KINDS
 
@@ -42,7 +43,8 @@ anybody knew). ``how`` of a bad one: ``refused``, ``status``, ``redirect``, ``au
 prober knew; ``late_ns`` when an answer came that it no longer waited for.
 """
 
-_WANTED_AUTH = (401, 403, 407)
+#: How late a prober may be, in intervals.
+_A_MOMENT = 0.25
 _ACK = 1 << 4
 
 
@@ -58,10 +60,14 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
     told = told.filter(pl.col("sent_ns").is_not_null())
     known = series(window, told)
     rules = pl.DataFrame(
-        [(*key, one.protocol, one.patience_ns, one.timeout_ns, *one.healthy) for key, one in known.items()],
+        [
+            (*key, one.protocol, one.interval_ns, one.patience_ns, one.timeout_ns, *one.healthy)
+            for key, one in known.items()
+        ],
         schema={
             **{name: READINGS[name] for name in ("source", "member", "port")},
             "speaks": pl.String,
+            "interval": pl.Int64,
             "patience": pl.Int64,
             "timeout": pl.Int64,
             "least": pl.UInt16,
@@ -192,13 +198,18 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
         too_late=(pl.col("end") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False),
         left=(pl.col("member_closed") < pl.col("prober_closed")).fill_null(pl.col("member_closed").is_not_null()),
     )
-    told = missed_answers(told.with_columns(how=_how())).with_columns(
+    told = missed_answers(told.with_columns(how=how())).with_columns(
         result=pl.when(pl.col("how") == "good")
         .then(pl.lit("good"))
         .when(pl.col("how").is_in(["unknown", "open"]))
         .then("how")
         .otherwise(pl.lit("bad"))
     )
+    # Whose time is over as the next is due has failed by then, though a timer fires a moment late.
+    due = pl.col("sent_ns").shift(-1).over("source", "member", "port", order_by=["sent_ns", "path"])
+    late = pl.col("given_up") - due
+    given_up = pl.when(late.is_between(0, pl.col("interval") * _A_MOMENT)).then(due).otherwise("given_up")
+    told = told.with_columns(given_up=given_up)
     gave_up = pl.min_horizontal("prober_closed", "given_up")
     return told.with_columns(
         decided_ns=pl.when(pl.col("how").is_in(["unanswered", "rejected", "answer-lost"]))
@@ -211,96 +222,4 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
         latency_ns=pl.col("end") - pl.coalesce("asked_ns", "sent_ns"),
         late_ns=pl.when(pl.col("how") == "slow").then(pl.coalesce("end", "answer_ns")),
         how=pl.when(pl.col("result") == "bad").then("how"),
-    )
-
-
-def _how() -> pl.Expr:
-    """The kind of failure, ``good``, ``unknown`` or ``open``.
-
-    A frame that the capture missed is no answer that never came: silence counts when the prober's own numbers show that
-    it had nothing, and what comes after an unseen stretch proves nothing of it.
-    """
-    waited = pl.col("waited").fill_null(value=False)
-    gappy, cut = pl.col("gappy").fill_null(value=True), pl.col("cut").fill_null(value=False)
-    slow = (pl.col("rejected").fill_null(value=False) & ~gappy) | pl.col("too_late")
-    silent = pl.col("first_data_ns").is_null()
-    heard_out, said_all = (pl.col(name).fill_null(value=False) & ~gappy for name in ("heard_out", "said_all"))
-    connected_late = (pl.col("synack_at") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False)
-
-    def word(text: str) -> pl.Expr:
-        return pl.lit(text)
-
-    def after(patience: pl.Expr, text: str) -> pl.Expr:
-        return pl.when(patience).then(word(text)).otherwise(word("open"))
-
-    # Who waits on until its time is over wanted the rest; who leaves before had enough of the head.
-    left_early = (pl.col("prober_closed") < pl.col("given_up")).fill_null(value=False)
-    unfinished = ~pl.col("whole").fill_null(value=True) & ~left_early
-    # Nobody closed it: the capture missed that, or ended before.
-    unclosed = after(waited, "unknown")
-    answer = (
-        # What ends with its connection is whole only when both sides have closed it.
-        pl.when(unfinished & cut)
-        .then(word("unknown"))
-        .when(unfinished & pl.col("left") & said_all & pl.col("prober_closed").is_not_null())
-        .then(word("invalid"))
-        .when(unfinished & ~pl.col("left") & heard_out)
-        .then(word("timeout"))
-        .when(unfinished)
-        .then(unclosed)
-        .when(pl.col("status").is_between(pl.col("least"), pl.col("most")))
-        .then(word("good"))
-        .when(pl.col("status").is_between(300, 399))
-        .then(word("redirect"))
-        .when(pl.col("status").is_in(_WANTED_AUTH))
-        .then(word("auth"))
-        .otherwise(word("status"))
-    )
-    nothing = (
-        pl.when(pl.col("asked_ns").is_null() | gappy)
-        .then(word("unknown"))
-        .when(pl.col("left"))
-        .then(pl.when(said_all).then(word("invalid")).otherwise(word("unknown")))
-        .when(heard_out)
-        .then(word("timeout"))
-        .otherwise(unclosed)
-    )
-    tls = (pl.col("speaks") == "https") & (pl.col("greeted").fill_null(value=True) | cut)
-    opaque = (
-        pl.when(gappy)
-        .then(word("unknown"))
-        # Its answer is hidden, not that it came; nor that the member left without one.
-        .when(tls & pl.col("conversed").fill_null(value=False) & heard_out & ~pl.col("left") & left_early)
-        .then(word("good"))
-        .when(tls & pl.col("unheard").fill_null(value=False) & said_all & pl.col("left"))
-        .then(word("invalid"))
-        .when(tls | cut)
-        .then(word("unknown"))
-        # A server that answers a TLS hello with no hello of its own speaks no TLS.
-        .when(heard_out | said_all)
-        .then(word("invalid"))
-        .otherwise(unclosed)
-    )
-    return (
-        pl.when(pl.col("outcome").is_in(["refused", "rejected"]) & pl.col("went_on"))
-        .then(word("unknown"))
-        .when(pl.col("outcome") == "refused")
-        .then(pl.when(pl.col("denied").fill_null(value=False)).then(word("refused")).otherwise(word("unknown")))
-        .when(pl.col("outcome") == "rejected")
-        .then(word("rejected"))
-        .when(~pl.col("answered"))
-        .then(after(waited, "unanswered"))
-        .when(~pl.col("went_on"))
-        .then(pl.when(pl.col("again")).then(after(waited, "answer-lost")).otherwise(unclosed))
-        .when(pl.col("speaks") == "tcp")
-        .then(pl.when(connected_late).then(word("slow")).otherwise(word("good")))
-        .when(pl.col("speaks") == "hidden")
-        .then(word("unknown"))
-        .when(silent)
-        .then(nothing)
-        .when(slow)
-        .then(word("slow"))
-        .when(pl.col("status").is_not_null())
-        .then(answer)
-        .otherwise(opaque)
     )

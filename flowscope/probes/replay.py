@@ -51,6 +51,8 @@ class Health:
     readings: pl.DataFrame
     """Rows of this series, in the order in which they were decided."""
     timeline: tuple[Change, ...]
+    watched_ns: int
+    """Until when anything was captured: nothing is said of later."""
 
     @property
     def sent(self) -> int:
@@ -71,14 +73,14 @@ class Health:
     def known_until_ns(self) -> int:
         """Until when the last probe still says something."""
         last: int = self.readings["sent_ns"].max()  # type: ignore[assignment]
-        return last + self.series.interval_ns + self.series.patience_ns
+        return min(last + self.series.interval_ns + self.series.patience_ns, self.watched_ns)
 
     def under(self, probe: Probe) -> Health:
         """The same probes as a pool decides by them that is set up otherwise."""
         if probe == self.series.probe:
             return self
         one = replace(self.series, probe=probe, policy=probe.policy, thresholds=probe)
-        return Health(one, self.readings, tuple(_timeline(one, _turning(self.readings, one))))
+        return Health(one, self.readings, tuple(_timeline(one, _turning(self.readings, one))), self.watched_ns)
 
     def stretches(self) -> Iterator[tuple[int, int, State]]:
         """From, to and state of each part of the timeline."""
@@ -94,22 +96,27 @@ def replay(window: Window) -> tuple[Health, ...]:
     readings, known = window.probed
     known = by_deeds(window, readings, known)
     parts = readings.partition_by("source", "member", "port", as_dict=True, include_key=True)
+    watched = max((place.last_ns for place in window.places.values()), default=0)
     found = []
     for key, one in known.items():
         own = parts[key].sort("decided_ns", "sent_ns")
         rows = _turning(own, one)
-        found.append(_settled(one, own, rows) if one.fits else Health(one, own, tuple(_timeline(one, rows))))
+        if one.fits:
+            one, changes = _settled(one, rows)
+        else:
+            changes = tuple(_timeline(one, rows))
+        found.append(Health(one, own, changes, watched))
     return tuple(found)
 
 
-def _settled(one: Series, readings: pl.DataFrame, rows: Sequence[_Row]) -> Health:
-    """The series by the setting that was chosen, with what the others that fit as well say of each change."""
+def _settled(one: Series, rows: Sequence[_Row]) -> tuple[Series, tuple[Change, ...]]:
+    """The changes under the setting that was chosen, with what the others that fit as well say of each."""
     others = {tuple(_timeline(replace(one, thresholds=setting), rows)) for setting in one.fits}
     timeline = tuple(_timeline(one, rows))
     changes = tuple(_ranged(timeline, at, others) for at in range(len(timeline)))
     # A change that is sure to a probe is as good as known; where one is not, the setting is not.
     wide = any(not change.sure or _spread(change) > one.interval_ns * _ONE_PROBE for change in changes)
-    return Health(replace(one, policy_by="assumed" if wide else "traffic"), readings, changes)
+    return replace(one, policy_by="assumed" if wide else "traffic"), changes
 
 
 def _ranged(timeline: Sequence[Change], at: int, others: Iterable[Sequence[Change]]) -> Change:

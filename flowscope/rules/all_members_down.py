@@ -38,7 +38,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
-from flowscope.probes.arrivals import called
+from flowscope.nat.outcomes import PROXIED, SERVED
+from flowscope.probes.arrivals import RETRIED_NS, arrivals, called
 from flowscope.probes.compare import Group, Stretch, groups
 from flowscope.probes.policies import FAILS_OPEN
 from flowscope.probes.replay import Health
@@ -67,15 +68,17 @@ def judge(window: Window) -> Iterator[Finding]:
 def _finding(window: Window, group: Group, told: list[Health], stretches: list[Stretch]) -> Finding:
     calls = called(window, group.frontends)
     unanswered, served = _fate(calls, stretches, max(health.series.interval_ns for health in told))
+    own = _answered_itself(window, group, calls, stretches)
     policies = {FAILS_OPEN.get(health.series.policy) for health in told}
     caveats: list[str] = []
     then = None
-    if unanswered or served:
-        then = "fail-closed" if unanswered >= served else "fail-open"
+    seen = unanswered + served + own
+    if seen:
+        then = "fail-closed" if unanswered + own >= served else "fail-open"
     elif len(policies) == 1 and None not in policies:
         then = "fail-open" if policies.pop() else "fail-closed"
     verdict = Verdict.CONFIRMED
-    if not (unanswered or served):
+    if not seen:
         verdict = Verdict.LIKELY
         caveats.append("No client called in that time: what the balancer did about it was not seen.")
     elif unanswered and served:
@@ -94,16 +97,22 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
     members = [window.endpoint(address, port) for address, port in group.members]
     fronts = [window.endpoint(address, port) for address, port in group.frontends]
     name = group.name or fronts[0]
+    fates = [f"{unanswered:,} connections to it stayed unanswered"] if unanswered else []
+    fates += [f"it answered {own:,} connections itself"] if own else []
     fate = {
-        "fail-closed": f"The balancer forwarded nothing: {unanswered:,} connections to it stayed unanswered.",
+        "fail-closed": f"The balancer forwarded nothing: {' and '.join(fates)}.",
         "fail-open": f"The balancer went on with all members: {served:,} connections were served.",
     }.get(then or "", "")
-    if not (unanswered or served):
+    if not seen:
         fate = ""
     facts: dict[str, Fact] = {"since": rfc3339_text(start), "lasted_s": round(lasted / 1e9, 3)}
     if then is not None:
         facts["then"] = then
     facts |= {"unanswered": unanswered, "served": served}
+    if own:
+        facts["answered_itself"] = own
+    several = len(members) > 1
+    whose = f"all {len(members):,} members of {name}" if several else f"the only member of {name}"
     subject: dict[str, str | list[str]] = {"pool": name}
     if group.name is None:
         subject["members"] = members
@@ -113,7 +122,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
         verdict=verdict,
         title=f"Every member of {name} is down" + (f": {then.replace('-', ' ')}" if then else ""),
         summary=(
-            f"For {span(lasted)} all {len(members):,} members of {name} failed their probes at once. {fate}"
+            f"For {span(lasted)} {whose} failed {'their probes at once' if several else 'its probes'}. {fate}"
         ).strip(),
         subject=subject,
         count=failed.height,
@@ -148,7 +157,25 @@ def _fate(calls: pl.DataFrame, stretches: list[Stretch], interval_ns: int) -> tu
         grace = min(interval_ns, (end - start) // 4)
         inside = calls.filter(pl.col("asked_ns").is_between(start + grace, end))
         came = pl.col("at_ns").is_between(start + grace, end).fill_null(value=False)
-        failed = (pl.col("outcome") == "unanswered") | (pl.col("at_ns") > end).fill_null(value=False)
+        # What was asked shortly before the end and sent on at once was held back by nobody.
+        held = (pl.col("at_ns") > end) & (pl.col("at_ns") - pl.col("asked_ns") > RETRIED_NS)
+        failed = (pl.col("outcome") == "unanswered") | held.fill_null(value=False)
         served += inside.filter(came, pl.col("outcome") != "unanswered").height
         unanswered += inside.filter(failed).height
     return unanswered, served
+
+
+def _answered_itself(window: Window, group: Group, calls: pl.DataFrame, stretches: list[Stretch]) -> int:
+    """Connections of that time that a proxy accepted, and for which it called no member."""
+    proxied = window.judgeable.filter(pl.col("method").is_in(PROXIED))
+    fronts = set(proxied.select("frontend", "frontend_port").unique().iter_rows())
+    if not fronts.intersection(group.frontends):
+        return 0
+    came = arrivals(window).filter(pl.col("member").is_in([address for address, _ in group.members]))
+    found = 0
+    for start, end in stretches:
+        until = came.filter(pl.col("at_ns").is_between(start, end))["at_ns"].max()
+        # A connection to a member that nothing joined may be any of theirs, so only what follows the last is sure.
+        own = calls.filter(pl.col("outcome").is_in(SERVED), pl.col("at_ns").is_null())
+        found += own.filter(pl.col("asked_ns").is_between(until or start, end)).height
+    return found

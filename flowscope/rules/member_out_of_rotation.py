@@ -117,9 +117,10 @@ def _compare(
     if not served_before:
         doubts.append("It got no connection before, either: it may have been out for another reason.")
         if not any(
-            place.first_ns <= apart[0][0] and place.last_ns >= apart[-1][1] for place in window.points_on(member)
+            place.first_ns <= apart[0][0] and place.last_ns + grace >= apart[-1][1]
+            for place in window.points_on(member)
         ):
-            doubts.append("No point at the member was captured.")
+            doubts.append("No point at the member was captured all that time.")
     if seen.siblings < 2 and len(group.members) > 2:
         doubts.append("All others went to one member: affinity would look the same.")
     return _finding(window, member, port, healths, apart, seen, gets=False, doubts=doubts)

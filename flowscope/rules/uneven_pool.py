@@ -12,9 +12,11 @@ Evidence
 
 Look-alikes
     Random spread is no fault: 60 connections may well fall 26 to 11. Members that were not all in rotation the whole
-    time have fewer connections for that reason: only the time in which every member got some is counted. Affinity by
-    client address, few clients (or many behind one address) and configured weights give uneven shares by design, so
-    the verdict is never `confirmed`. Probes and failed connections do not count as load, and are left out.
+    time have fewer connections for that reason: only the time in which every member got some, and none was down to its
+    probers, is counted. A member that got none at all counts when a topology lists it and all its probes were good: it
+    may be a backup or drained. Affinity by client address, few clients (or many behind one address) and configured
+    weights give uneven shares by design, so the verdict is never `confirmed`. Probes and failed connections do
+    not count as load, and are left out.
 
 Check next
     The balancer's distribution mode (5-tuple or source address), weights, and how many clients there are.
@@ -42,6 +44,8 @@ import polars as pl
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
+from flowscope.probes.arrivals import End
+from flowscope.probes.compare import Group, groups
 from flowscope.rules.evidence import prove
 from flowscope.window import Window
 
@@ -69,6 +73,7 @@ def judge(window: Window) -> Iterator[Finding]:
 
 
 def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> Finding | None:
+    group = next((one for one in groups(window) if (frontend, port) in one.frontends), None)
     members = _members(window, paths, frontend, port)
     seen = paths.join(members, ["backend", "backend_port"], how="semi")
     # A member that seldom gets one was in rotation for about one of its usual gaps before its first and after its last.
@@ -76,14 +81,20 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     spans = seen.group_by("backend", "backend_port").agg(
         from_ns=pl.col("first_ns").min() - gap, to_ns=pl.col("first_ns").max() + gap
     )
-    if spans.height < 2:
+    # A member whose probes are all good, and that nobody was sent to, has a share as well; guesses know no such member.
+    idle = _idle(group, set(seen.select("backend", "backend_port").iter_rows())) if group and group.name else []
+    if spans.height + len(idle) < 2:
         return None
     # A member that joins late or leaves early is short of connections for that reason.
     together = seen.filter(pl.col("first_ns").is_between(spans["from_ns"].max(), spans["to_ns"].min()))
+    out = group.out() if group else []
+    together = together.filter(~pl.any_horizontal(False, *(pl.col("first_ns").is_between(*one) for one in out)))
     counts = together.group_by("backend", "backend_port").len().sort("len", "backend", descending=[True, False])
-    total, number = int(counts["len"].sum()), spans.height
-    if total < _EXPECTED_EACH * number or counts.height < number:
+    total, reached = int(counts["len"].sum()), spans.height
+    number = reached + len(idle)
+    if total < _EXPECTED_EACH * number or counts.height < reached:
         return None
+    counts = pl.concat([counts, pl.DataFrame([(*one, 0) for one in idle], schema=counts.schema, orient="row")])
     expected = total / number
     chi_square = sum((count - expected) ** 2 / expected for count in counts["len"])
     chance = tail(chi_square, number - 1)
@@ -92,7 +103,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     clients = together["client"].n_unique()
     # Affinity sends a client to one member; a client that is spread over all of them is under none.
     spread = together.group_by("client").agg(pl.struct("backend", "backend_port").n_unique().alias("members"), pl.len())
-    free = int(spread.filter(pl.col("members") == number)["len"].sum())
+    free = int(spread.filter(pl.col("members") == reached)["len"].sum())
     many = clients >= _MANY_CLIENTS * number or 2 * free >= total
     shares = ", ".join(
         f"{window.called(row['backend'], row['backend_port'])} {row['len']:,}" for row in counts.iter_rows(named=True)
@@ -102,6 +113,14 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     named = known is not None and known.pool is not None
     where = window.endpoint(frontend, port)
     pool = str(known.pool) if known is not None and named else where
+    caveats = [
+        "Configured weights or affinity give uneven shares by design."
+        if many
+        else f"Only {clients:,} clients: affinity by client address gives uneven shares by design."
+    ]
+    if idle:
+        whom = ", ".join(window.called(address) for address, _ in idle)
+        caveats.append(f"{whom} got none: a backup, a member that is drained or one of weight 0 looks the same.")
     busiest = together.join(counts.head(1), ["backend", "backend_port"], how="semi")
     proof = prove(window, busiest, ("syn",), lambda event: _note(window, event), each=2)
     return Finding(
@@ -125,9 +144,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
             "With affinity by client address: use the 5-tuple, or expect shares by client.",
             "Look at the weights, and at the probes of the members with few connections.",
         ),
-        caveats=("Configured weights or affinity give uneven shares by design.",)
-        if many
-        else (f"Only {clients:,} clients: affinity by client address gives uneven shares by design.",),
+        caveats=tuple(caveats),
         next_capture=None
         if many
         else f"tcpdump -ni any -s 96 -w pool.pcap 'tcp port {port} and tcp[13] & 2 != 0'  (at the balancer)",
@@ -146,6 +163,17 @@ def _members(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> p
     ends = [(number[one.address], one.port) for one in listed if one.address in number]
     schema = {"backend": pl.UInt32, "backend_port": pl.UInt16}
     return reached.join(pl.DataFrame(ends, schema=schema, orient="row"), ["backend", "backend_port"], how="semi")
+
+
+def _idle(group: Group, reached: set[End]) -> list[End]:
+    """Members that no connection went to, though every prober of them was content all the time."""
+    found = []
+    for end in group.members:
+        told = group.health.get(end[0], ())
+        fine = [one.timeline[-1:] and one.timeline[-1].state == "up" and not one.failed.height for one in told]
+        if end not in reached and fine and all(fine) and "shape" not in {one.series.by for one in told}:
+            found.append(end)
+    return found
 
 
 def tail(chi_square: float, freedom: int) -> float:

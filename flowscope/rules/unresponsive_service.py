@@ -3,7 +3,8 @@
 What it flags
     Connections to a member that open, whose request is acknowledged in full, and that get no byte, FIN or RST back for
     as long as the client waits (3 seconds at least, and longer than any answer of the same service took); a FIN or RST
-    that follows the client's own is no answer, nor is a proxy's 504. `how` is `hung` for these; `accept-queue` when further SYNs (or the last ACK of the handshake) are dropped at that member.
+    that follows the client's own is no answer, nor is a proxy's 504. `how` is `hung` for these; `accept-queue` when
+    further SYNs (or the last ACK of the handshake) are dropped at that member.
 
 Why it matters
     The kernel accepts and acknowledges, so every check of the port succeeds, and clients wait for their time-outs.

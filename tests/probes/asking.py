@@ -36,6 +36,7 @@ def ask(
     close: int = FIN,
     upto: int | None = None,
     request: bytes = REQUEST,
+    patient_ms: int = 900,
 ) -> None:
     """One HTTP probe.
 
@@ -49,6 +50,7 @@ def ask(
         close: how the prober closes: FIN, or RST.
         upto: hops after which a packet gets lost, for ``ignore``; for ``lost`` the other way.
         request: what is asked.
+        patient_ms: after which the prober gives up, for ``hang``.
     """
     step, answer = MS, isn + 77
     wire.packet(hops, time_ns, SYN, isn, upto=upto if met == "ignore" else None)
@@ -78,7 +80,7 @@ def ask(
     if data:
         wire.packet(hops, time_ns + 4 * step, PSH | ACK, got, sent, data, back=True)
         got += len(data)
-    late = 900 * MS if met == "hang" else 5 * step
+    late = patient_ms * MS if met == "hang" else 5 * step
     wire.packet(hops, time_ns + late, close | ACK if close == FIN else RST, sent, got)
     if close == FIN:
         wire.packet(hops, time_ns + late + step, FIN | ACK, got, sent + 1, back=True)

@@ -53,6 +53,18 @@ def test_a_reset_after_a_good_answer_is_a_way_to_close(tmp_path: Path, close: in
     assert read(wire, tmp_path, known()) == [("good", None)] * 4
 
 
+@pytest.mark.parametrize("topology", [known().replace("timeout_s = 0.9\n", "timeout_s = 1\n"), None])
+def test_a_probe_that_failed_as_the_next_was_due_failed_before_it(tmp_path: Path, topology: str | None) -> None:
+    """The prober closes the old one a little after it has sent the next."""
+    wire = Wire()
+    for at in range(6):
+        when = T0 + at * SECOND + (at % 3) * 9 * MS
+        ask(wire, probe(0, 50000 + at), when, "hang" if at < 3 else "200", 10_000 * at + 5, patient_ms=1020)
+    (health,) = judged(wire, tmp_path, topology).health
+    assert [one.state for one in health.timeline] == ["down", "up"]
+    assert read(wire, tmp_path, topology) == [("bad", "timeout")] * 3 + [("good", None)] * 3
+
+
 def test_a_connect_check_needs_no_request(tmp_path: Path) -> None:
     wire = Wire()
     rounds(wire, ["tcp"] * 4, close=RST)

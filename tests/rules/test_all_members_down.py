@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.probes.asking import clients, known, rounds
-from tests.rules.scene import findings, judged
-from tests.wire import Wire
+from tests.probes.asking import SECOND, clients, known, rounds
+from tests.rules.scene import FRONTEND, MEMBERS, findings, judged
+from tests.wire import MS, T0, Hop, Wire, talk
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "all-members-down"
@@ -29,6 +29,52 @@ def test_flags_both_ways(tmp_path: Path, served: bool, then: str, topology: str 
     assert found.subject["pool"] == ("shop" if topology else "203.0.113.9:443")
     assert findings(wire, tmp_path, "member-out-of-rotation", topology) == []
     assert findings(wire, tmp_path, "blocked-traffic", topology) == []
+
+
+def through_proxy(wire: Wire, at: int, member: int | None) -> None:
+    """A request that a proxy passes on, or answers itself while it has no member."""
+    time, asked = (
+        T0 + at * 200 * MS + 7 * MS,
+        b"GET /%d HTTP/1.1\r\nHost: shop\r\nX-Request-Id: c-%d\r\n\r\n" % (at, at),
+    )
+    front = [Hop("front", ("198.51.100.7", 30000 + at), FRONTEND, 61, 100_000)]
+    status = b"503 None" if member is None else b"200 OK"
+    told = b"HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\n%02d" % (status, at % 100)
+    talk(wire, front, [(1, False, asked), (5, True, told)], time, 700_000 + 9000 * at)
+    if member is not None:
+        back = [Hop("back", ("10.1.0.1", 40000 + at), MEMBERS[member], 64, 20_000)]
+        talk(wire, back, [(0.3, False, asked), (1, True, told)], time + 2 * MS, 800_000 + 9000 * at)
+
+
+@pytest.mark.parametrize("topology", [known("generic", "unhealthy_threshold = 1\nhealthy_threshold = 1\n"), None])
+def test_tells_what_a_proxy_answers_itself(tmp_path: Path, topology: str | None) -> None:
+    wire = Wire()
+    rounds(wire, FAIL, FAIL)
+    for at in range(45):
+        through_proxy(wire, at, None if 2000 < at * 200 - 300 < 7900 else at % 2)
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert (found.facts["then"], found.facts["unanswered"], found.facts["served"]) == ("fail-closed", 0, 0)
+    assert int(str(found.facts["answered_itself"])) > 20
+    assert "unanswered" not in found.summary and "connections itself" in found.summary
+
+
+def test_names_the_only_member(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, FAIL)
+    clients(wire, [*[0] * 10, *[None] * 30, *[0] * 10])
+    alone = known().replace('{ name = "vm-b", address = "10.1.0.5", port = 9443 },', "")
+    (found,) = findings(wire, tmp_path, RULE, alone)
+    assert "the only member of shop failed its probes." in found.summary
+
+
+def test_no_member_is_down_for_longer_than_anything_was_captured(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200", "200", *["503"] * 6], ["200", "200", *["503"] * 6])
+    clients(wire, [*[0, 1] * 5, *[None] * 15])
+    (found,) = findings(wire, tmp_path, RULE, known())
+    last = max(at for frames in wire.frames.values() for at, *_ in frames)
+    since = T0 + 2 * SECOND + 300 * MS
+    assert 0 < float(str(found.facts["lasted_s"])) <= (last - since) / SECOND
 
 
 def test_spares_members_that_are_down_one_after_the_other(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from flowscope.findings import Verdict
 from flowscope.rules.uneven_pool import tail
-from tests.rules.scene import call, findings
+from tests.probes.asking import ask, known
+from tests.rules.scene import call, findings, probe
 from tests.wire import MS, T0, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -46,6 +47,43 @@ def test_spares_few_connections(tmp_path: Path) -> None:
 
 def test_spares_a_member_that_joined_late(tmp_path: Path) -> None:
     assert findings(spread([0] * 100 + [0, 1] * 25), tmp_path, RULE) == []
+
+
+def flapping(wire: Wire, fails: bool) -> None:
+    """Probes of both members each second; every second one of the first member's may fail."""
+    for at in range(30):
+        for member in (0, 1):
+            met = "503" if fails and member == 0 and at % 2 else "200"
+            ask(
+                wire,
+                probe(member, 50000 + 2 * at + member),
+                T0 + (at * 1000 + member * 300) * MS,
+                met,
+                5000 * at + member,
+            )
+
+
+@pytest.mark.parametrize("topology", [known(), None])
+@pytest.mark.parametrize("fails", [True, False])
+def test_spares_a_member_that_its_probes_take_out_again_and_again(
+    tmp_path: Path, topology: str | None, fails: bool
+) -> None:
+    """It is short of connections, but not by the balancer's dice."""
+    wire = spread([1 if at // 50 % 2 and at % 5 else at % 5 == 0 for at in range(1400)])
+    flapping(wire, fails=fails)
+    assert len(findings(wire, tmp_path, RULE, topology)) == (not fails)
+
+
+def test_tells_of_a_healthy_member_that_nobody_is_sent_to(tmp_path: Path) -> None:
+    wire = spread([0] * 200)
+    flapping(wire, fails=False)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert found.verdict is Verdict.LIKELY
+    assert "vm-a 200, vm-b 0" in found.summary
+    assert any(caveat.startswith("vm-b got none") for caveat in found.caveats)
+    # Who is not known to be of the pool, or whose health nobody saw, is nobody's neglected member.
+    assert findings(wire, tmp_path, RULE, None) == []
+    assert findings(spread([0] * 200), tmp_path, RULE, known()) == []
 
 
 def test_doubts_few_clients_that_each_keep_to_one_member(tmp_path: Path) -> None:
