@@ -25,7 +25,7 @@ Example
     $ cd captures/probe-blocked-before-member
     $ flowscope analyze . --topology topology.toml --select member-out-of-rotation
     F1  WARNING  be2 gets no new connections: its probes failed  [member-out-of-rotation, confirmed]
-        From 03:14:20.339 UTC on 172.26.70.166:5000 was down for 5.0 s.
+        From 03:14:20.339 UTC on 172.26.70.166:5000 was down for 4.2 s.
 
 References
     Azure Load Balancer, load-balancer-custom-probe-overview (2023-10): one instance down, new flows go elsewhere.

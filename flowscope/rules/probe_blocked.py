@@ -47,6 +47,7 @@ from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.probes.replay import Health
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.probe_absence import Absence, absences
+from flowscope.rules.probe_contrast import takes_others
 from flowscope.rules.probe_evidence import (
     LOST,
     all_of_them,
@@ -162,8 +163,9 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     caveats: list[str] = []
     verdict = _verdict(window, member, port, where, placed, failed, healths, caveats)
     verdict = limited(window, verdict, healths, caveats)
-    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, healths)
-    sent = sum(health.sent for health in healths)
+    lost = [health for health in healths if health.failed["how"].is_in(list(LOST)).any()]
+    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, lost)
+    sent = sum(health.sent for health in lost)
     place = {
         "before-member": "got lost before they reached it",
         "in-member": "reached it and got no answer",
@@ -183,6 +185,8 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     served = served_meanwhile(window, member, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."
+    if fine := [health for health in healths if health not in lost and health.succeeded]:
+        summary += f" Probes of {sources(window, fine)} were answered."
     summary += explained_probe(window, window.address(healths[0].series.source), member, port)
     facts: dict[str, Fact] = {"where": where, "how": "silent", "failed": failed.height, "sent": sent}
     errors = window.events.filter(pl.col("flow").is_in(list(proof.flows)), pl.col("icmp").is_not_null())
@@ -261,7 +265,11 @@ def _verdict(
     if not bool(placed.filter(pl.col("where") == where)["sure"].all()):
         caveats.append("Where the points stand was inferred: the drop may lie between the point and the host.")
         return Verdict.LIKELY
-    if where == "in-member" and not (placed["how"] == "rejected").all():
+    if (
+        where == "in-member"
+        and not (placed["how"] == "rejected").all()
+        and not takes_others(window, member, port, failed)
+    ):
         caveats.append("A service whose accept queue is full drops SYNs in the same way.")
         return Verdict.LIKELY
     if where == "before-member" and not _sees_port(window, member, port):

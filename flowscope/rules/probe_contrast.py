@@ -1,10 +1,14 @@
-"""Probes that succeed while clients fail: the member is healthy to the balancer, and only to it."""
+"""Probes beside other connections: those that succeed while clients fail, and those that fail while others succeed."""
 
 from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.outcomes import SERVED
 from flowscope.window import Window
+
+#: So many pauses between lost probes in which others were answered are no chance.
+_AGAIN = 3
 
 
 def healthy_probes(window: Window, address: int) -> str:
@@ -15,3 +19,13 @@ def healthy_probes(window: Window, address: int) -> str:
         return ""
     source, port = fine["source"][0], fine["port"][0]
     return f"The probes of {window.address(source)} to port {port} succeed ({fine.height:,} of them),"
+
+
+def takes_others(window: Window, member: int, port: int, failed: pl.DataFrame) -> bool:
+    """True when the port was open to others between these probes, again and again: then no full queue drops them."""
+    answered = window.paths.filter(
+        pl.col("backend") == member, pl.col("backend_port") == port, pl.col("outcome").is_in(SERVED)
+    )
+    times = failed["sent_ns"].sort()
+    between = answered.filter(pl.col("first_ns").is_between(times.min(), times.max()))["first_ns"]
+    return times.search_sorted(between).n_unique() >= _AGAIN

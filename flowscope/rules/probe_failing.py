@@ -83,16 +83,19 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     proof = cite(window, commonest)
     caveats: list[str] = []
     verdict = limited(window, _verdict(window, member, how, commonest, caveats), healths, caveats)
-    sent = sum(health.sent for health in healths)
+    failing = [health for health in healths if health.failed["how"].is_in(list(HOWS)).any()]
+    sent = sum(health.sent for health in failing)
     endpoint, called = window.endpoint(member, port), window.called(member, port)
     met = {"refused": "met a RST: nothing listens on the probed port", "timeout": "got no answer to the request",
            "slow": "were answered only after the prober had given up", "invalid": "got no valid answer",
            "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",
            "status": f"were answered with status {status}"}[how]  # fmt: skip
-    summary = f"{commonest.height:,} of {sent:,} probes of {sources(window, healths)} to {endpoint} {met}."
+    summary = f"{commonest.height:,} of {sent:,} probes of {sources(window, failing)} to {endpoint} {met}."
     others = failed.height - commonest.height
     if others:
         summary += f" {others:,} more failed in other ways."
+    if fine := [health for health in healths if health not in failing and health.succeeded]:
+        summary += f" Probes of {sources(window, fine)} were good."
     served = served_meanwhile(window, member, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the service itself works."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_flags_answers_that_get_lost_on_the_way_back(tmp_path: Path) -> None:
         ask(wire, probe(1, 52000 + at), T0 + at * SECOND, "lost", 90_000 + 1000 * at, upto=1)
     (found,) = findings(wire, tmp_path, RULE, known())
     assert (found.facts["where"], found.verdict) == ("return-path", Verdict.CONFIRMED)
+
+
+def test_names_the_prober_whose_probes_are_dropped_and_no_other(tmp_path: Path) -> None:
+    """Another one is answered at the same port all the time, so no full queue drops them."""
+    wire = Wire()
+    other = known().replace('source = ["168.63.129.16"]', 'source = ["168.63.129.16", "10.1.0.9"]')
+    rounds(wire, ["200"] * 9, ["200"] * 9)
+    for at in range(9):
+        hops = [replace(hop, src=("10.1.0.9", 55000 + at)) for hop in probe(1)]
+        ask(wire, hops, T0 + at * SECOND + 600 * MS, "200" if at < 2 else "ignore", 600_000 + 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, other)
+    assert (found.facts["where"], found.verdict) == ("in-member", Verdict.CONFIRMED)
+    assert "6 of 9 probes of 10.1.0.9 to" in found.summary
+    assert "Probes of 168.63.129.16 were answered." in found.summary
 
 
 def test_spares_one_lost_probe(tmp_path: Path) -> None:
