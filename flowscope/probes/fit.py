@@ -50,6 +50,9 @@ def fitting(
         setting = min(settings, key=lambda one: (apart(turns(policy, one), usual), turns(policy, one)))
         found.append((setting, _likelihood(policy, setting, parts, choice, interval)))
     best = max(chance for _, chance in found)
+    # As likely as under any setting if nobody is ever taken out: then the balancer does not act on these probes.
+    if choice.likelihood({one: [(own[0].start_ns, 1.0)] for one, own in parts.items() if own}, opens=False) >= best:
+        return (), None
     fits = [(setting, chance) for setting, chance in found if chance >= best - log(_ODDS)]
     if len(fits) == len(found) or _ignores(policy, fits, parts):
         return (), None

@@ -108,6 +108,9 @@ def _compare(
     seen = _arrived(pool, own, apart, grace, len(group.members))
     served_before = pool.filter(own, pl.col("at_ns") < apart[0][0]).height
     if seen.strays >= _STRAYS:
+        if {health.series.by for health in healths} == {"shape"}:
+            # Who is known by nothing but its pace, and is not heeded, is a monitor.
+            return None
         return _finding(window, member, port, healths, apart, seen, gets=True, doubts=_stray_doubts(group, known))
     if seen.chance >= _SLIM_CHANCE or seen.strays:
         return None

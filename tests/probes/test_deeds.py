@@ -43,6 +43,15 @@ def test_a_balancer_that_does_not_act_shows_no_threshold(tmp_path: Path) -> None
     assert changes[-2:] == [("down", 2.3), ("up", 7.3)]
 
 
+def test_a_member_that_fails_all_the_time_and_gets_its_share_shows_no_threshold(tmp_path: Path) -> None:
+    """So many failures are beyond any threshold: these probes are not what the balancer goes by."""
+    wire = Wire()
+    rounds(wire, ["200"] * 25, ["503"] * 25)
+    clients(wire, [n % 2 for n in range(480)], each_ms=50)
+    (one,) = [one for one in judged(wire, tmp_path, None).health if one.failed.height]
+    assert one.series.policy_by == "assumed"
+
+
 def test_few_connections_show_none(tmp_path: Path) -> None:
     assert health(tmp_path, 3.3, 8.3, every_ms=900)[0] == "assumed"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowscope.findings import Verdict
-from tests.probes.asking import SECOND, clients, known, rounds
-from tests.rules.scene import call, findings, judged
+from tests.probes.asking import SECOND, ask, clients, known, rounds
+from tests.rules.scene import call, findings, judged, probe
 from tests.wire import ACK, MS, PSH, RST, SYN, T0, Wire
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -36,6 +38,17 @@ def test_flags_connections_to_a_member_that_is_down(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE, known())
     assert int(str(found.facts["new_flows"])) > 10
     assert "although" in found.title
+
+
+@pytest.mark.parametrize("prober", ["168.63.129.16", "10.1.0.99"])
+def test_spares_a_member_that_fails_a_monitor(tmp_path: Path, prober: str) -> None:
+    """Nothing but its even pace makes it a prober, and the balancer does not heed it."""
+    wire = Wire()
+    for at, member in itertools.product(range(15), (0, 1)):
+        hops = [replace(hop, src=(prober, 50000 + 2 * at + member)) for hop in probe(member)]
+        ask(wire, hops, T0 + at * SECOND + member * 300 * MS, "503" if member else "200", 9_000 * at + 100 * member)
+    clients(wire, [0, 1] * 35)
+    assert len(findings(wire, tmp_path, RULE, None)) == (prober == "168.63.129.16")
 
 
 def test_spares_a_member_that_few_connections_missed(tmp_path: Path) -> None:
