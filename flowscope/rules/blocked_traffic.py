@@ -122,7 +122,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     summary = f"{len(paths):,} connections ({syns:,} SYNs, retries included) to {target} {place}"
     summary += ": ICMP says the traffic is not allowed or not deliverable." if how == "icmp" else "."
     summary += _security(told)
-    contrast = healthy_probes(window, backend)
+    contrast = healthy_probes(window, backend, paths)
     if contrast and client is None:
         summary += f" {contrast} so the balancer goes on sending clients there."
     whose = [] if member is None else _only_some(window, paths, member)

@@ -128,7 +128,7 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     summary = (
         f"{len(paths):,} connection{'s' * (len(paths) != 1)} to {endpoint} met a RST at once; none got an answer. "
     )
-    contrast = healthy_probes(window, end)
+    contrast = healthy_probes(window, end, paths)
     if where == "member" and contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "
     summary += {

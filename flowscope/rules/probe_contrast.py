@@ -11,11 +11,24 @@ from flowscope.window import Window
 _AGAIN = 3
 
 
-def healthy_probes(window: Window, address: int) -> str:
-    """Half a sentence about successful probes to this address, empty when there are none."""
-    readings, _ = window.probed
-    fine = readings.filter(pl.col("member") == address, pl.col("result") == "good")
+def healthy_probes(window: Window, address: int, failed: pl.DataFrame) -> str:
+    """Half a sentence about successful probes to this address, empty when there are none, or when some failed then.
+
+    Args:
+        window: what is judged.
+        address: the member's address number.
+        failed: paths of clients, with ``first_ns``.
+    """
+    readings, known = window.probed
+    own = readings.filter(pl.col("member") == address)
+    fine = own.filter(pl.col("result") == "good")
     if not fine.height:
+        return ""
+    # The probe that is due next tells whether the member was out by then.
+    due = max(one.interval_ns for one in known.values() if one.member == address)
+    first, last = (int(str(time)) for time in (failed["first_ns"].min(), failed["first_ns"].max()))
+    bad = own.filter(pl.col("result") == "bad", pl.col("sent_ns").is_between(first - due, last + due))
+    if bad.height:
         return ""
     source, port = fine["source"][0], fine["port"][0]
     return f"The probes of {window.address(source)} to port {port} succeed ({fine.height:,} of them),"

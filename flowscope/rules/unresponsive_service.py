@@ -159,7 +159,7 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
         summary += f"Other connections to this service were answered within {slowest / 1e6:,.1f} ms. "
     if turned_away.height:
         summary += f"{turned_away.height:,} more connections got no answer to their SYN: the accept queue is full. "
-    contrast = healthy_probes(window, backend)
+    contrast = healthy_probes(window, backend, both)
     if contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "
     told = heard(window, backend, port)

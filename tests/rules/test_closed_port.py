@@ -38,6 +38,17 @@ def test_names_the_service_where_several_share_a_host(tmp_path: Path) -> None:
     assert found.title == "vm-b refuses connections on port 9443"
 
 
+def test_a_member_that_restarts_is_not_said_to_have_healthy_probes(tmp_path: Path) -> None:
+    """It refuses a client and its probes as well, until it is back."""
+    wire = Wire()
+    for at in range(12):
+        (refuse if 4 <= at < 8 else accept)(wire, probe(1, 50000 + at), T0 + at * 900 * MS, 555 * at + 1)
+        accept(wire, call(0, 41000 + at), T0 + at * 900 * MS, isn=7000 * at + 3)
+    refuse(wire, call(1, 40000), T0 + 3500 * MS, isn=1000)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert "succeed" not in found.summary
+
+
 def test_flags_it_without_a_topology_as_likely(tmp_path: Path) -> None:
     wire = Wire()
     for at in range(3):
