@@ -119,8 +119,8 @@ def _snat(table: TableReader) -> Snat:
         ports_per_member=table.count("ports_per_member", None),
         members=table.texts("members"),
         inside=table.networks("inside"),
-        fin_hold_s=table.seconds("fin_hold_s", None),
-        rst_hold_s=table.seconds("rst_hold_s", None),
+        fin_hold_s=table.hold("fin_hold_s"),
+        rst_hold_s=table.hold("rst_hold_s"),
     )
     table.done()
     return snat

@@ -113,6 +113,15 @@ class TableReader:
             self.wrong(key, "a number of seconds above 0", value)
         return float(value)
 
+    def hold(self, key: str) -> float | None:
+        """How long something is held, in seconds; zero is not at all, None when it is not given."""
+        value = self._take(key, None)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (0 <= value < math.inf):
+            self.wrong(key, "a number of seconds from 0", value)
+        return float(value)
+
     def count(self, key: str, default: None) -> int | None:
         """A whole number from 1; None when it is not given."""
         value = self._take(key, default)

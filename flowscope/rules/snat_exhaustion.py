@@ -18,9 +18,11 @@ Evidence
 Look-alikes
     A security rule or an outage fails from the first SYN on, with ports to spare: not flagged. A limit on connections,
     or a translator that is overloaded, drops SYNs as well: excluded by the number of ports in the topology, or by other
-    destinations that get ports meanwhile. Without a topology scattered ports count as all there are only when further
-    connections got none but these, and then it is `likely`. From the inside alone a server that stopped answering looks
-    the same (`likely`). A single SYN that is lost and repeated is loss, or two connections that raced for one port.
+    destinations that get ports meanwhile. Without a topology a block of ports is all there is when these came back
+    meanwhile and no others were given, else a rule that drops new connections looks the same (`likely`); scattered
+    ports count only when further connections got none but these (`likely`). A host that goes out by several addresses
+    must have found all of them full. From the inside alone a server that stopped answering looks the same (`likely`). A
+    single SYN that is lost and repeated is loss, or two connections that raced for one port.
 
 Check next
     Capture on both sides of the translator at once: the SYN must be on one side only. In Azure look at the metrics
@@ -32,8 +34,8 @@ Example
     F1  ERROR  SNAT ports of 192.0.2.210 towards 198.51.100.178:443 are exhausted  [snat-exhaustion, confirmed]
         64 connections to 198.51.100.178:443 got no port: their SYNs reached the translator and none left it,
         while 32 of 32 ports were in use. 32 connections to 198.51.100.178:443 had worked before, and 12 to
-        other destinations worked meanwhile. 96 ports would have sufficed; 32 sustain about 0.13 new connections
-        per second, if a port is held for 240 s after a close.
+        other destinations worked meanwhile. 96 ports would have sufficed; 32 sustain about 4.98 new connections
+        per second, if a port is held for 0.919 s after a close (after which one came back).
 
 References
     Azure: outbound connections of Azure Load Balancer; troubleshoot outbound connections.
@@ -52,6 +54,7 @@ from flowscope.nat.outcomes import SERVED
 from flowscope.rules.evidence import prove
 from flowscope.rules.snat_words import (
     both_sides_line,
+    counted,
     destination,
     documented,
     paths_of,
@@ -59,7 +62,9 @@ from flowscope.rules.snat_words import (
     snat_address,
     sustainable,
     top_members,
+    were,
 )
+from flowscope.snat.allocation import address_text
 from flowscope.snat.uses import KEY
 from flowscope.window import Window
 
@@ -102,13 +107,14 @@ _HELD, _SHORT = "held", "short"
 
 def _stuck(refused: pl.DataFrame, pool: dict[str, Any]) -> tuple[pl.DataFrame, str | None]:
     """Connections that failed while all ports were in use, and what that takes for granted."""
-    full = refused.filter(pl.col("level") >= pool["ports_available"])
+    # Where a host goes out by several addresses none of them may have had a port left.
+    full = refused.filter(pl.col("level") >= pool["ports_available"], pl.col("free") == 0)
     if full.height:
         return full, None
-    held = refused.filter(pl.col("level_held") >= pool["ports_available"])
+    held = refused.filter(pl.col("level_held") >= pool["ports_available"], pl.col("free_held") == 0)
     if held.height and not pool["hold_known"]:
         return held, _HELD
-    return refused.filter(pl.col("level") >= _NEARLY * pool["ports_available"]), _SHORT
+    return refused.filter(pl.col("level") >= _NEARLY * pool["ports_available"], pl.col("free") == 0), _SHORT
 
 
 def _many(stuck: pl.DataFrame) -> bool:
@@ -117,10 +123,14 @@ def _many(stuck: pl.DataFrame) -> bool:
 
 
 def _worked_before(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
-    """Connections to the same destination that worked before the first that failed."""
-    return window.port_use.users.filter(
-        pl.col("pool") == pool["pool"], pl.col("outcome").is_in(SERVED), pl.col("from_ns") < stuck["first_ns"].min()
-    ).height
+    """Connections to the same destination that worked before the first that failed, or were at it from the start."""
+    before = window.port_use.users.filter(
+        pl.col("pool") == pool["pool"],
+        pl.col("outcome").is_in([*SERVED, "unknown"]),
+        pl.col("from_ns") < stuck["first_ns"].min(),
+    )
+    heard = window.flows_of_legs(before.filter(pl.col("outcome") == "unknown")["leg"]).filter(pl.col("rev_packets") > 0)
+    return before.filter(pl.col("outcome").is_in(SERVED) | pl.col("leg").is_in(heard["leg"].implode())).height
 
 
 def _worked_elsewhere(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> int:
@@ -139,6 +149,14 @@ def _is_block(pool: dict[str, Any]) -> bool:
     """True when the ports seen are a closed block, all of them used towards this destination."""
     width = (pool["highest_port"] or 0) - (pool["lowest_port"] or 0) + 1
     return bool(pool["ports_seen"] >= _BLOCK and pool["ports_seen"] == pool["ports_available"] == width)
+
+
+def _came_back(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> bool:
+    """True when ports were given again meanwhile, and no other ones: all that were in use was all there are."""
+    later = window.port_use.users.filter(
+        pl.col("pool") == pool["pool"], ~pl.col("refused"), pl.col("from_ns") > stuck["first_ns"].min()
+    )
+    return later.height >= _ENOUGH
 
 
 def _is_closed_set(window: Window, pool: dict[str, Any], stuck: pl.DataFrame) -> bool:
@@ -165,8 +183,7 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
     where, address = destination(window, pool), snat_address(window, pool)
     whose = " and ".join(window.called(one["member"]) for one, _, _ in exhausted if one["member"] is not None)
     whose = f" of {whose}" if whose else ""
-    kind = "" if pool["ports_known"] else " that were seen"
-    contrast = f"{before:,} connections to {where} had worked before"
+    contrast = f"{counted(before)} to {where} had worked before"
     if elsewhere:
         contrast += f", and {elsewhere:,} to other destinations worked meanwhile"
     return Finding(
@@ -174,18 +191,7 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
         severity=SEVERITY,
         verdict=Verdict.LIKELY if caveats else Verdict.CONFIRMED,
         title=f"SNAT ports of {address}{whose} towards {where} are exhausted",
-        summary=(
-            f"{stuck.height:,} connections to {where} got no port: their SYNs reached the translator and none left "
-            f"it, while {pool['ports_available'] if doubt == _HELD else pool['peak']:,} of {pool['ports_available']:,} "
-            f"ports{kind} were in use{' or held after a close' if doubt == _HELD else ''}. {contrast}. "
-            f"{pool['ports_needed']:,} ports would have sufficed; {pool['ports_available']:,} sustain about "
-            f"{sustainable(pool)}. "
-            f"Most ports are used by {top_members(window, pool)}."
-            if pool["both"]
-            else f"{stuck.height:,} connections to {where} were never answered while connections of the same hosts "
-            f"used all {pool['ports_available']:,} ports that {address} has. {contrast}. "
-            f"{pool['ports_needed']:,} ports would have sufficed. Most are used by {top_members(window, pool)}."
-        ),
+        summary=_summary(window, pool, stuck, doubt, where, contrast),
         subject={"snat": address, "destination": where},
         count=stuck.height,
         evidence=proof.evidence,
@@ -214,6 +220,29 @@ def _exhausted(window: Window, exhausted: list[tuple[dict[str, Any], pl.DataFram
     )
 
 
+def _summary(
+    window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: str | None, where: str, contrast: str
+) -> str:
+    """What failed, and beside what."""
+    ports, kind = pool["ports_available"], "" if pool["ports_known"] else " that were seen"
+    if not pool["both"]:
+        return (
+            f"{counted(stuck.height)} to {where} {were(stuck.height)} never answered while connections of the same "
+            f"hosts used all {ports:,} ports that {snat_address(window, pool)} has. {contrast}. "
+            f"{pool['ports_needed']:,} ports would have sufficed.{top_members(window, pool)}"
+        )
+    held = doubt == _HELD
+    also = sorted({one for others in stuck["also"].drop_nulls() for one in others})
+    others = ", ".join(address_text(window.topology, window.addresses, one) for one in also)
+    return (
+        f"{counted(stuck.height)} to {where} got no port: their SYNs reached the translator and none left it, while "
+        f"{ports if held else pool['peak']:,} of {ports:,} ports{kind} were in use"
+        f"{' or held after a close' if held else ''}{f', and all of {others}' if also else ''}. {contrast}. "
+        f"{pool['ports_needed']:,} ports would have sufficed{' here' if also else ''}; {ports:,} sustain about "
+        f"{sustainable(pool)}.{top_members(window, pool)}"
+    )
+
+
 def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: str | None, elsewhere: int) -> list[str]:
     """What else it could be, as far as the captures cannot exclude it."""
     if not pool["both"]:
@@ -227,13 +256,14 @@ def _caveats(window: Window, pool: dict[str, Any], stuck: pl.DataFrame, doubt: s
         )
     if doubt == _HELD:
         caveats.append(
-            "How long a port is held after a close is not known; it was counted as held for 240 s. Set fin_hold_s and "
-            "rst_hold_s in the topology."
+            f"How long a port is held after a close is not known; it was counted as held for {pool['hold_s']:,.0f} s"
+            + (", after which one came back" if pool["hold_seen"] else "")
+            + ". Set fin_hold_s and rst_hold_s in the topology."
         )
-    if not pool["ports_known"] and not (elsewhere and _is_block(pool)):
+    if not pool["ports_known"] and not (elsewhere and _is_block(pool) and _came_back(window, pool, stuck)):
         caveats.append(
-            f"The number of ports ({pool['ports_available']:,}) is what was observed: a limit on connections, or a "
-            "translator that failed altogether, looks the same."
+            f"The number of ports ({pool['ports_available']:,}) is what was observed: a limit on connections, a rule "
+            "that drops new ones, or a translator that failed altogether, looks the same."
         )
     if stuck.height < _ENOUGH and int(stuck["tries"].max() or 0) < _ENOUGH:  # type: ignore[arg-type]
         caveats.append("So few SYNs may have been lost on the way, or the capture outside may have missed them.")

@@ -45,6 +45,7 @@ from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
 from flowscope.rules.snat_words import (
     both_sides_line,
+    counted,
     destination,
     documented,
     paths_of,
@@ -74,7 +75,12 @@ def judge(window: Window) -> Iterator[Finding]:
     busy = known.filter(pl.col("peak") > _PRESSURE * pl.col("ports_available"))
     for _, pools in busy.group_by(*KEY, maintain_order=True):
         ports = pl.when("ports_known").then("ports_available").otherwise("ports_seen")
-        refused = use.refusals.join(pools, "pool").filter(pl.col("level_held") >= _FAILING * ports.cast(pl.Int64))
+        # By another address of the same host a port would have done as well.
+        way = use.pools.join(pools.select(*KEY), [name for name in KEY if name != "snat"], how="semi", nulls_equal=True)
+        beside = use.refusals.filter(pl.col("also").list.contains(pools["snat"][0]).fill_null(value=False))
+        own = use.refusals.join(pools.select("pool"), "pool", how="semi")
+        refused = pl.concat([own, beside]).join(way, "pool")
+        refused = refused.filter(pl.col("free") == 0, pl.col("level_held") >= _FAILING * ports.cast(pl.Int64))
         # Then it has failed already, and snat-exhaustion says so.
         if not refused.height:
             share = pl.col("peak") / pl.col("ports_available")
@@ -118,7 +124,8 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
     whose = f" of {window.called(pool['member'])}" if pool["member"] is not None else ""
     share = pool["peak"] / pool["ports_available"]
     caveats = documented(window, pool)
-    if not pool["both"]:
+    outside = not pool["both"] and pool["ports_seen"] > 0
+    if not pool["both"] and not outside:
         caveats.append(
             "Only the inside of the translator was captured: connections were counted, and some of them may use "
             "another SNAT address."
@@ -134,7 +141,9 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
             f"{refused:,} connections reached the translator and were not seen to leave it, though ports were left: "
             "a loss of the capture, or a limit on connections."
         )
-    failed = f"{refused:,} connections did not get through." if refused else "No connection failed for want of a port."
+    failed = f"{counted(refused)} did not get through." if refused else "No connection failed for want of a port."
+    if outside:
+        failed = "Whether connections got no port shows only inside the translator."
     return Finding(
         rule="snat-pressure",
         severity=SEVERITY,
@@ -143,8 +152,7 @@ def _pressed(window: Window, pool: dict[str, Any]) -> Finding:
         summary=(
             f"At the busiest moment {pool['peak']:,} of {pool['ports_available']:,} ports towards {where} were in use, "
             f"and for {pool['above_75_s']:.1f} s three quarters or more. {failed} "
-            f"Most ports are used by {top_members(window, pool)}. They sustain about "
-            f"{sustainable(pool)}."
+            f"They sustain about {sustainable(pool)}.{top_members(window, pool)}"
         ),
         subject={"snat": address, "destination": where},
         count=held.height,

@@ -9,7 +9,6 @@ import polars as pl
 from flowscope.findings import Fact
 from flowscope.rules.evidence import tcpdump_line
 from flowscope.snat.allocation import address_text
-from flowscope.snat.usage import LONGEST_HOLD_S
 from flowscope.window import Window
 
 
@@ -51,14 +50,27 @@ def documented(window: Window, pool: dict[str, Any]) -> list[str]:
 
 
 def top_members(window: Window, pool: dict[str, Any], most: int = 3) -> str:
-    """Who uses the ports, most first: ``vm1 (20), vm2 (12)``."""
-    return ", ".join(f"{window.called(one['inside'])} ({one['connections']:,})" for one in (pool["top"] or [])[:most])
+    """Who uses the ports, most first: `` Most ports are used by vm1 (20), vm2 (12).``; empty where nobody was seen."""
+    top = (pool["top"] or [])[:most]
+    named = ", ".join(f"{window.called(one['inside'])} ({one['connections']:,})" for one in top)
+    return f" Most ports are used by {named}." if named else ""
 
 
 def sustainable(pool: dict[str, Any]) -> str:
     """The rate of new connections that the ports allow, and what it takes for granted."""
-    hold = "" if pool["hold_known"] else f", if a port is held for {LONGEST_HOLD_S} s after a close"
+    hold = "" if pool["hold_known"] else f", if a port is held for {pool['hold_s']:,.3g} s after a close"
+    hold += " (after which one came back)" if pool["hold_seen"] and hold else ""
     return f"{pool['sustainable_per_s'] or 0:g} new connections per second{hold}"
+
+
+def counted(connections: int) -> str:
+    """``1 connection``, ``2,000 connections``."""
+    return f"{connections:,} connection{'s' * (connections != 1)}"
+
+
+def were(connections: int) -> str:
+    """The verb that goes with :func:`counted`."""
+    return "was" if connections == 1 else "were"
 
 
 def both_sides_line(window: Window, pool: dict[str, Any], file: str = "snat.pcap") -> str:

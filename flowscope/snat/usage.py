@@ -10,6 +10,7 @@ import polars as pl
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.snat.allocation import allocations
+from flowscope.snat.holds import longest_holds
 from flowscope.snat.sweep import MARKS, cut_at_reuse, level_at, levels, peaks, time_above
 from flowscope.snat.uses import KEY, held, port_users, release_ns
 from flowscope.tables import EVENT_KINDS
@@ -18,6 +19,8 @@ _RST, _FIN, _SYN = (EVENT_KINDS.index(kind) for kind in ("rst", "fin", "syn"))
 LONGEST_HOLD_S = 240
 """Where the hold after a FIN is not known, a port may be held as long as this: the longest that is documented."""
 _TOP_MEMBERS = 5
+#: Where connections go, by whatever address.
+_WAY = [name for name in KEY if name != "snat"]
 
 
 class Tables(Protocol):
@@ -42,13 +45,16 @@ class PortUse:
     pools: pl.DataFrame
     """One row per pool: ``pool``, the key, ``member`` (address number, null when all share), ``ports_available``,
     ``ports_known`` (topology or profile says how many), ``ports_from`` (which, else ``observed``), ``hold_known``,
+    ``hold_s`` (how long a port is held after a close, at most), ``hold_seen`` (as ports that came back show),
     ``both``, ``outbound``, ``connections``, ``refused``, ``peak``, ``peak_ns``, ``above_<mark>_s``,
     ``sustainable_per_s``, ``ports_needed``, ``top`` (members by use)."""
     users: pl.DataFrame
     """Connections, with ``pool``, ``from_ns``, ``last_ns``, ``until_ns``, ``ended``."""
     refusals: pl.DataFrame
     """One row per refused connection: ``path``, ``pool``, ``tries``, ``first_ns``, ``last_ns`` (of its SYNs), ``level``
-    (the fewest ports in use at any of them), ``level_held`` (the same if every port is held as long as it may be)."""
+    (the fewest ports in use at any of them), ``level_held`` (the same if every port is held as long as it may be),
+    ``also`` (other addresses that its host has used towards that destination), ``free`` and ``free_held`` (the most
+    ports that those had left at any of them)."""
 
 
 def port_use(tables: Tables) -> PortUse:
@@ -63,17 +69,22 @@ def port_use(tables: Tables) -> PortUse:
     fin_s, rst_s = pl.col("fin_hold_s").fill_null(0.0), pl.col("rst_hold_s").fill_null(0.0)
     users = users.with_columns(until_ns=release_ns(fin_s, rst_s, end_ns))
     users = cut_at_reuse(users.filter(~pl.col("refused"))).vstack(users.filter("refused"))
+    users = users.join(longest_holds(users), "snat", how="left", maintain_order="left").with_columns(
+        hold_s=pl.coalesce("fin_hold_s", pl.min_horizontal("seen_fin_s", pl.lit(float(LONGEST_HOLD_S)))),
+        after_rst_s=pl.coalesce("fin_hold_s", pl.min_horizontal("seen_rst_s", pl.lit(float(LONGEST_HOLD_S)))),
+    )
     taken = users.filter(~pl.col("refused"))
     swept = levels(taken)
     pools = _summed(users).join(peaks(swept), "pool", how="left").with_columns(pl.col("peak").fill_null(0))
     pools = pools.join(time_above(swept, pools.select("pool", "ports_available")), "pool", how="left")
     pools = pools.with_columns(pl.col(f"above_{mark}_s").fill_null(0.0) for mark in MARKS)
     # Only where somebody got no port does it matter how many would have done, and how long they may be held.
-    short = pl.col("pool").is_in(users.filter("refused")["pool"].unique().implode())
+    wanting = users.filter("refused").select(_WAY).unique()
+    short = pl.col("pool").is_in(users.join(wanting, _WAY, how="semi", nulls_equal=True)["pool"].unique().implode())
     pools = pools.join(_demand(users.filter(short)), "pool", how="left").join(_top(taken), "pool", how="left")
     pools = pools.with_columns(pl.coalesce("ports_needed", "peak").alias("ports_needed"))
-    kept_s = pl.col("fin_hold_s").fill_null(float(LONGEST_HOLD_S))
-    longest = cut_at_reuse(taken.filter(short).with_columns(until_ns=release_ns(kept_s, kept_s, end_ns)))
+    until_ns = release_ns(pl.col("hold_s"), pl.col("after_rst_s"), end_ns)
+    longest = cut_at_reuse(taken.filter(short).with_columns(until_ns=until_ns))
     return PortUse(pools.sort("pool"), users, _refusals(users, swept, levels(longest), tables.events))
 
 
@@ -118,6 +129,8 @@ def _summed(users: pl.DataFrame) -> pl.DataFrame:
     return users.group_by("pool", maintain_order=True).agg(
         *(pl.col(name).first() for name in same),
         hold_known=pl.col("fin_hold_s").first().is_not_null(),
+        hold_s=pl.col("hold_s").first(),
+        hold_seen=pl.col("seen_fin_s").first() < LONGEST_HOLD_S,
         both=pl.col("both").any(),
         outbound=pl.col("outbound").any(),
         connections=worked.sum(),
@@ -128,10 +141,7 @@ def _summed(users: pl.DataFrame) -> pl.DataFrame:
         # New connections per second that would fill the ports exactly (Little's law).
         sustainable_per_s=(
             pl.col("ports_available").first()
-            / (
-                pl.col("fin_hold_s").first().fill_null(float(LONGEST_HOLD_S))
-                + (pl.col("last_ns") - pl.col("from_ns")).filter(worked).mean() / 1e9
-            )
+            / (pl.col("hold_s").first() + (pl.col("last_ns") - pl.col("from_ns")).filter(worked).mean() / 1e9)
         ).round(2),
     )
 
@@ -180,5 +190,35 @@ def _refusals(users: pl.DataFrame, swept: pl.DataFrame, longest: pl.DataFrame, e
             level_held=pl.col("held").min(),
         )
         .join(tries, "path")
+        .join(_left_elsewhere(users, moments, swept, longest), "path", how="left")
+        .with_columns(pl.col("free", "free_held").fill_null(0))
         .sort("pool", "first_ns", "path")
+    )
+
+
+def _left_elsewhere(
+    users: pl.DataFrame, moments: pl.DataFrame, swept: pl.DataFrame, longest: pl.DataFrame
+) -> pl.DataFrame:
+    """Per refused connection, what other addresses had left that its host has used towards the same destination."""
+    way = [*_WAY, "inside"]
+    ways = users.filter(~pl.col("refused")).select(*way, "ports_available", other="pool", address="snat").unique()
+    asked = users.filter("refused").select(*way, "path", "snat", "pool")
+    others = asked.join(ways, way, nulls_equal=True).filter(pl.col("address") != pl.col("snat"))
+    tries = (
+        moments.select("path", "point", "at_ns")
+        .join(others, "path")
+        .select("path", "point", "at_ns", "address", "ports_available", pool="other")
+    )
+    tries = level_at(longest, tries).rename({"level": "held"})
+    left = pl.col("ports_available").cast(pl.Int64)
+    return (
+        level_at(swept, tries)
+        .group_by("path", "point", "at_ns")
+        .agg(
+            also=pl.col("address").unique().sort(),
+            free=(left - pl.col("level")).clip(0).sum(),
+            free_held=(left - pl.col("held")).clip(0).sum(),
+        )
+        .group_by("path")
+        .agg(pl.col("also").first(), pl.col("free", "free_held").max())
     )

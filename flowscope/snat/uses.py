@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import PROXIED
 from flowscope.nat.topology import Topology
 from flowscope.snat.allocation import insiders, stays_inside
@@ -63,7 +64,8 @@ def port_users(
     inner = _inner(alone, crossed, flows, addresses, topology)
     halves = _halves(alone, crossed, legs, flows)
     inner = inner.join(pl.concat([failed, halves]), "path", how="anti", maintain_order="left")
-    return pl.concat([crossed, failed, halves, inner], how="diagonal")
+    outer = _outer(alone, crossed, addresses, topology).join(halves, "path", how="anti", maintain_order="left")
+    return pl.concat([crossed, failed, halves, inner, outer], how="diagonal")
 
 
 def held(users: pl.DataFrame, flows: pl.DataFrame, events: pl.DataFrame, kinds: tuple[int, int]) -> pl.DataFrame:
@@ -192,26 +194,25 @@ def _silent(alone: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
 def _refused(unanswered: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
     """Connections that the translator was given and did not forward, to destinations that others reached through it."""
     outbound = crossed.filter("outbound")
-    reached = (
-        outbound.group_by("destination", "destination_port", "snat")
-        .agg(uses=pl.len())
-        .sort("uses", "snat", descending=[True, False])
-        .unique(["destination", "destination_port"], keep="first", maintain_order=True)
-    )
-    tried = unanswered.join(
-        reached.select("destination", "destination_port", via="snat"),
-        left_on=["to", "to_port"],
-        right_on=["destination", "destination_port"],
+    # Many translators keep a host at one address; of a host that reached nobody there only the usual one is known.
+    own, usual = _usual_address(outbound, "inside"), _usual_address(outbound)
+    here, there = ["to", "to_port"], ["destination", "destination_port"]
+    tried = unanswered.join(usual, left_on=here, right_on=there, maintain_order="left").join(
+        own.rename({"via": "own"}),
+        left_on=["client", *here],
+        right_on=["inside", *there],
+        how="left",
         maintain_order="left",
     )
+    tried = tried.with_columns(via=pl.coalesce("own", "via"))
     if not tried.height:
         return crossed.clear()
     doors = inside_points(outbound, legs, flows)
-    there = (
+    seen = (
         tried.select("path", leg=pl.col("legs").list.first()).join(legs.select("leg", "flows"), "leg").explode("flows")
     )
-    there = there.with_columns(point=flows["point"].gather(there["flows"]))
-    arrived = there.filter(pl.col("point").is_in(doors.implode()))["path"].unique()
+    seen = seen.with_columns(point=flows["point"].gather(seen["flows"]))
+    arrived = seen.filter(pl.col("point").is_in(doors.implode()))["path"].unique()
     return tried.filter(pl.col("path").is_in(arrived.implode())).select(
         *_columns("via", "snat_port"),
         both=pl.lit(value=True),
@@ -219,6 +220,14 @@ def _refused(unanswered: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame
         outbound=pl.lit(value=True),
         first_leg=pl.col("legs").list.first(),
     )
+
+
+def _usual_address(outbound: pl.DataFrame, *of: str) -> pl.DataFrame:
+    """The SNAT address (``via``) that most connections to a destination have, of all or of each host."""
+    key = [*of, "destination", "destination_port"]
+    counted = outbound.group_by(*key, via="snat").agg(uses=pl.len())
+    ordered = counted.sort("uses", "via", descending=[True, False])
+    return ordered.unique(key, keep="first", maintain_order=True).drop("uses")
 
 
 def _halves(alone: pl.DataFrame, crossed: pl.DataFrame, legs: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
@@ -277,4 +286,24 @@ def _inner(
             outbound=pl.lit(value=True),
             first_leg=pl.col("legs").list.first(),
         )
+    )
+
+
+def _outer(alone: pl.DataFrame, crossed: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+    """Connections of a known SNAT address of which the inside was not captured: each shows its port."""
+    known = address_numbers(addresses, (one.address for one in topology.snats))
+    # What was captured inside says more.
+    outside = sorted({*known.values()} - {*crossed["snat"]})
+    if not outside:
+        return crossed.clear()
+    return (
+        alone.filter(pl.col("client").is_in(outside))
+        .select(
+            *_columns("client", "client_port"),
+            both=pl.lit(value=False),
+            refused=pl.lit(value=False),
+            outbound=pl.lit(value=True),
+            first_leg=pl.col("legs").list.first(),
+        )
+        .with_columns(inside=pl.lit(None, crossed.schema["inside"]))
     )

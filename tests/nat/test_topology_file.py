@@ -78,6 +78,7 @@ def test_an_empty_file_is_an_empty_topology(tmp_path: Path) -> None:
         ('mode = "dnat+snat"', 'mode = "nat"', "frontend[0].mode", "'dnat' or 'dnat+snat' or 'dsr' or 'proxy'"),
         ("idle_timeout_s = 240", "idle_timeout_s = -1", "frontend[0].idle_timeout_s", "seconds above 0"),
         ("idle_timeout_s = 240", "idle_timeout_s = nan", "frontend[0].idle_timeout_s", "seconds above 0"),
+        ('"1024-65535"', '"1024-65535"\nfin_hold_s = -1', "snat[0].fin_hold_s", "seconds from 0"),
         ('"10.1.0.0/16"', '"10.1.0.1/16"', "pool[0].probe.source[1]", "host bits"),
         ('"1024-65535"', '"65535-1024"', "snat[0].ports", "a range of ports"),
         ("sample_size = 4", "sample_size = 0", "pool[0].probe.sample_size", "a whole number from 1"),

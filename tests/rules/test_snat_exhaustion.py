@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from flowscope.findings import Severity, Verdict
 from tests.rules.outbound import HOSTS, OTHER, SERVER, SNAT, START, TOPOLOGY, hold, way
 from tests.rules.scene import findings, judged
-from tests.wire import MS, Hop, Wire, ignore
+from tests.wire import ACK, MS, PSH, Hop, Wire, ignore
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "snat-exhaustion"
@@ -55,10 +56,88 @@ def test_flags_it_without_a_topology_when_other_destinations_still_work(tmp_path
     full(wire)
     too_many(wire)
     elsewhere(wire)
+    # As ports come back, further connections get these, and no others.
+    for at in range(3):
+        hold(wire, way(43000 + at, 1024 + at), START + (11 + at) * SECOND, 800_000 + 1000 * at, 0.1)
     (found,) = findings(wire, tmp_path, RULE, None)
     assert found.verdict is Verdict.CONFIRMED
     assert found.facts["ports_from"] == "observed"
     assert "that were seen" in found.summary
+
+
+def test_doubts_a_block_of_ports_that_never_came_back(tmp_path: Path) -> None:
+    """Ports that are given in order are a block at any time: a rule that drops new connections looks the same."""
+    wire = Wire()
+    full(wire)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert found.verdict is Verdict.LIKELY
+    assert any("a rule that drops new ones" in caveat for caveat in found.caveats)
+
+
+def test_spares_ports_that_come_back_too_soon_to_be_held(tmp_path: Path) -> None:
+    """Ten short connections, and a block long after: ports to another destination come back within a second."""
+    wire = Wire()
+    for at in range(10):
+        hold(wire, way(40000 + at, 1024 + at), START + at * MS, 1000 * at, 0.5)
+    for at in range(30):
+        hold(wire, way(42000 + at, 1024, OTHER), START + at * SECOND, 900_000 + 1000 * at, 0.3)
+    too_many(wire, after=20 * SECOND)
+    assert findings(wire, tmp_path, RULE, None) == []
+    assert findings(wire, tmp_path, RULE, TOPOLOGY) == []
+
+
+SECOND_ADDRESS = "203.0.113.78"
+ONE = TOPOLOGY + "fin_hold_s = 0\nrst_hold_s = 0\n"
+TWO = ONE + ONE.replace(SNAT, SECOND_ADDRESS)
+
+
+def second(port: int, snat_port: int, host: str = HOSTS[0]) -> list[Hop]:
+    """A host's way out by the other address."""
+    inner, outer = way(port, snat_port, host=host)
+    return [inner, replace(outer, src=(SECOND_ADDRESS, snat_port))]
+
+
+@pytest.mark.parametrize(("topology", "taken"), [(TWO, 10), (TWO, 7), (None, 10)])
+def test_takes_the_other_address_of_a_host_into_account(tmp_path: Path, topology: str | None, taken: int) -> None:
+    wire = Wire()
+    full(wire)
+    for at in range(10):
+        # Three of them may be over by the time that connections fail.
+        lasts = 10 if at < taken else 0.2
+        hold(wire, second(44000 + at, 1024 + at, HOSTS[at % 2]), START + (20 + at) * MS, 500_000 + 1000 * at, lasts)
+    too_many(wire)
+    elsewhere(wire)
+    found = findings(wire, tmp_path, RULE, topology)
+    assert len(found) == (taken == 10)
+    assert all(f"and all of {SECOND_ADDRESS}" in one.summary for one in found)
+    assert len(findings(wire, tmp_path, "snat-pressure", topology)) == (topology is not None and taken < 10) * 2
+
+
+def test_lays_a_refusal_to_the_address_that_its_host_uses(tmp_path: Path) -> None:
+    """A translator may keep each host at one address; the busiest one is not that of all."""
+    wire = Wire()
+    full(wire)
+    for at in range(12):
+        hold(wire, second(44000 + at, 1024 + at, "10.9.0.9"), START + 20 * MS + at * SECOND, 500_000 + 1000 * at, 0.2)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TWO)
+    assert (found.subject["snat"], found.verdict) == (SNAT, Verdict.CONFIRMED)
+
+
+def test_flags_ports_that_were_all_taken_before_the_capture_began(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(10):
+        for turn in range(4):
+            when, seq = START + at * MS + turn * SECOND, 1000 * at + 20 * turn
+            wire.packet(way(40000 + at, 1024 + at), when, PSH | ACK, seq, 70_000, b"still there?")
+            wire.packet(way(40000 + at, 1024 + at), when + MS, ACK, 70_000, seq + 12, back=True)
+    too_many(wire)
+    elsewhere(wire)
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 4)
 
 
 def test_counts_connections_of_which_the_capture_lost_one_side(tmp_path: Path) -> None:
@@ -99,7 +178,7 @@ def test_flags_ports_that_are_held_after_the_close(tmp_path: Path) -> None:
         hold(wire, way(40000 + at, 1024 + at), START + at * MS, 1000 * at, 0.5)
     too_many(wire, after=20 * SECOND)
     elsewhere(wire)
-    hold(wire, way(43000, 1024, OTHER), START + 40 * SECOND, 990_000, 0.1)
+    hold(wire, way(43000, 1027, OTHER), START + 40 * SECOND, 990_000, 0.1)
     (found,) = findings(wire, tmp_path, RULE, TOPOLOGY + "fin_hold_s = 240\nrst_hold_s = 15\n")
     assert found.verdict is Verdict.CONFIRMED
     # The same packets, and nobody knows how long a port is held.

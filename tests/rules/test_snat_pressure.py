@@ -93,3 +93,19 @@ def test_doubts_what_only_the_inside_shows(tmp_path: Path) -> None:
     assert found.verdict is Verdict.LIKELY
     assert found.next_capture is not None and "tcpdump" in found.next_capture
     assert SERVER[0] in found.next_capture
+
+
+def test_flags_ports_that_only_the_outside_shows(tmp_path: Path) -> None:
+    wire = Wire()
+    busy(wire, 9, "out")
+    (found,) = findings(wire, tmp_path, RULE, TOPOLOGY)
+    assert (found.verdict, found.facts["ports_peak"]) == (Verdict.CONFIRMED, 9)
+    assert "shows only inside" in found.summary and "used by" not in found.summary
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_spares_ports_of_a_host_that_is_no_translator(tmp_path: Path) -> None:
+    """The topology's address stands elsewhere."""
+    wire = Wire()
+    busy(wire, 9, "out")
+    assert findings(wire, tmp_path, RULE, TOPOLOGY.replace(SNAT, "203.0.113.99")) == []
