@@ -11,7 +11,7 @@ def how() -> pl.Expr:
     """The kind of failure, ``good``, ``unknown`` or ``open``.
 
     A frame that the capture missed is no answer that never came: silence counts when the prober's own numbers show that
-    it had nothing, and what comes after an unseen stretch proves nothing of it.
+    it had nothing, and what comes after an unseen stretch proves nothing of it: it may be a line of what was lost.
     """
     waited = pl.col("waited").fill_null(value=False)
     gappy, cut = pl.col("gappy").fill_null(value=True), pl.col("cut").fill_null(value=False)
@@ -93,7 +93,7 @@ def how() -> pl.Expr:
         .then(nothing)
         .when(slow)
         .then(word("slow"))
-        .when(pl.col("status").is_not_null())
+        .when(pl.col("status").is_not_null() & (pl.col("begun").fill_null(value=False) | ~gappy))
         .then(answer)
         .otherwise(opaque)
     )

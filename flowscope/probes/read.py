@@ -120,6 +120,7 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         "cut": pl.col("cut"),
         "asked_cut": pl.col("asked_cut") & (pl.col("fwd_payload_bytes") > 0),
         "fwd_isn": pl.col("fwd_isn"),
+        "rev_isn": pl.col("rev_isn"),
         "rev_end": pl.col("rev_end"),
     }
     return flows.group_by("path", maintain_order=True).agg(
@@ -164,25 +165,31 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
 def _closed(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
     """Per main flow: when the prober and the member closed it (FIN or RST), and what that proves of the answer.
 
+    ``begun``: the first that was captured of the member's words is the first it said.
     ``heard_out``: the prober acknowledged no more than was captured as it closed. ``said_all``: the member's close
     follows what was captured of it. ``denied``: the member's RST is about the SYN.
     """
-    fin, rst = EVENT_KINDS.index("fin"), EVENT_KINDS.index("rst")
-    main = seen.select("path", "rev_end", "fwd_isn", flow="main")
-    ends = window.events.filter(pl.col("kind").is_in([fin, rst])).join(main, "flow").sort("at_ns")
+    fin, rst, data = (EVENT_KINDS.index(kind) for kind in ("fin", "rst", "data"))
+    main = seen.select("path", "rev_end", "rev_isn", "fwd_isn", flow="main")
+    told = window.events.join(main, "flow")
+    first = told.filter(pl.col("kind") == data, pl.col("half") == 1).group_by(main="flow")
+    opens = wrapped(pl.col("seq").cast(pl.Int64) - pl.col("rev_isn")) == 1
+    begun = first.agg(begun=(opens | pl.col("rev_isn").is_null()).any())
+    ends = told.filter(pl.col("kind").is_in([fin, rst])).sort("at_ns")
     by = {"prober": pl.col("half") == 0, "member": pl.col("half") == 1}
     acks = (pl.col("flags") & _ACK) > 0
     # The member's FIN may have been acknowledged with the rest.
     heard = wrapped(pl.col("ack").cast(pl.Int64) - pl.col("rev_end")).is_between(0, 1) & acks
     follows = pl.col("seq").cast(pl.Int64) == pl.col("rev_end")
     denies = (pl.col("kind") == rst) & (~acks | (wrapped(pl.col("ack").cast(pl.Int64) - pl.col("fwd_isn")) == 1))
-    return ends.group_by(main="flow").agg(
+    closed = ends.group_by(main="flow").agg(
         *(pl.col("at_ns").filter(own).min().alias(f"{name}_closed") for name, own in by.items()),
         prober_rst=pl.col("at_ns").filter(by["prober"], pl.col("kind") == rst).max(),
         heard_out=heard.filter(by["prober"]).first(),
         said_all=follows.filter(by["member"]).first(),
         denied=denies.filter(by["member"]).any(),
     )
+    return closed.join(begun, "main", how="full", coalesce=True)
 
 
 def _judged(told: pl.DataFrame) -> pl.DataFrame:

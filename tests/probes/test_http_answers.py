@@ -129,6 +129,16 @@ def test_a_capture_that_missed_a_packet_accuses_nobody(
     assert not [row for row in read(wire) if row["result"] == "bad"]
 
 
+def test_a_line_of_an_answer_whose_beginning_was_missed_is_no_status(core: object) -> None:
+    """The second segment begins in the middle of a header that looks like a status line."""
+    head = ("X-Status: HTTP/1.1 503",)
+    answer = Answer("HEAD", 200, (), head, "length", b"", (len(b"HTTP/1.1 200 Words\r\nX-Status: "),))
+    wire = Wire()
+    for number in range(4):
+        play(wire, answer, number, lost=4)
+    assert {row["result"] for row in read(wire)} == {"unknown"}
+
+
 @FEW
 @given(st.lists(answers(st.just(200)), min_size=4, max_size=6), st.data())
 def test_a_capture_that_ends_anywhere_accuses_nobody(
