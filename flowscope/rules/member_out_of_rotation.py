@@ -162,6 +162,12 @@ def _because(window: Window, healths: Sequence[Health], since_ns: int) -> str:
     return f"{rule} member={window.endpoint(health.series.member, health.series.port)}"
 
 
+def _later_ns(health: Health, since_ns: int) -> int:
+    """How much later the prober may have had it down, by settings that fit as well."""
+    changes = [change for change in health.timeline if change.state == "down" and change.time_ns == since_ns]
+    return max((change.latest_ns - since_ns for change in changes if change.latest_ns is not None), default=0)
+
+
 def _finding(
     window: Window,
     member: int,
@@ -201,6 +207,12 @@ def _finding(
             f"new connections in that time and none of them went to it: the balancer does as its probes say, and "
             f"nothing blocks the traffic."
         )
+        later = max(_later_ns(health, apart[0][0]) for health in healths)
+        if later:
+            summary += (
+                f" It may have gone down up to {span(later)} later: how many failures it takes is not known, but what "
+                f"clients got bounds it."
+            )
         if went_on:
             summary += f" {went_on:,} connections that it had went on."
         if reset:

@@ -31,6 +31,16 @@ def test_flags_a_member_without_new_connections(tmp_path: Path, topology: str | 
     assert judged(wire, tmp_path, topology).judged["blocked-traffic"] == 0
 
 
+@pytest.mark.parametrize("topology", [known("generic", "unhealthy_threshold = 3\nhealthy_threshold = 1\n"), None])
+def test_tells_how_much_later_it_may_have_gone_down(tmp_path: Path, topology: str | None) -> None:
+    """Few calls leave several thresholds open."""
+    wire = Wire()
+    rounds(wire, ["200"] * 16, ["200", "200", *["503"] * 12, "200", "200"])
+    clients(wire, [0, 1, 0, 1, 1, 0, *[0] * 25, 0, 1, 0, 1], each_ms=500)
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert ("It may have gone down up to" in found.summary) == (topology is None)
+
+
 def test_flags_connections_to_a_member_that_is_down(tmp_path: Path) -> None:
     wire = Wire()
     rounds(wire, ["200"] * 10, FAIL)
