@@ -10,9 +10,9 @@ import polars as pl
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.snat.allocation import allocations
-from flowscope.snat.holds import longest_holds
+from flowscope.snat.holds import held, longest_holds, release_ns
 from flowscope.snat.sweep import MARKS, cut_at_reuse, level_at, levels, peaks, time_above
-from flowscope.snat.uses import KEY, held, port_users, release_ns
+from flowscope.snat.uses import KEY, port_users
 from flowscope.tables import EVENT_KINDS
 
 _RST, _FIN, _SYN = (EVENT_KINDS.index(kind) for kind in ("rst", "fin", "syn"))
