@@ -1,7 +1,7 @@
 """The clocks of the points on one reference: offset, drift and steps, and every time corrected by them.
 
 Handshakes that two points saw (:mod:`flowscope.nat.clock_samples`) give the differences of pairs; a tree of the surest
-pairs carries them to the reference, the point with the most flows.
+pairs carries them to the reference: the point whose time most others agree with, of these the one with the most flows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import polars as pl
 
 from flowscope.nat.clock_fit import Sample, Stretch, fit
 from flowscope.nat.clock_samples import Edges, measured_edges
+
+#: Hosts that keep time by NTP are nearer to one another.
+_AGREE_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,18 @@ def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFra
     found: dict[int, Clock] = {}
     for island, start in enumerate(sorted(firsts, key=lambda point: (-weight[point], point))):
         if start not in found:
-            found |= _island(start, island, edges, firsts)
+            reached = _island(start, island, edges, firsts)
+            best = max(reached, key=lambda point: (_agreeing(reached, point), weight[point], -point))
+            found |= reached if best == start else _island(best, island, edges, firsts)
     return Clocks(dict(sorted(found.items())))
+
+
+def _agreeing(reached: dict[int, Clock], point: int) -> int:
+    """How many clocks show about the time of this one: of several that differ, the odd one is likelier wrong."""
+    own = reached[point]
+    return sum(
+        abs(one.offset_ns - own.offset_ns) <= max(_AGREE_NS, one.error_ns + own.error_ns) for one in reached.values()
+    )
 
 
 def _island(start: int, island: int, edges: Edges, firsts: dict[int, int]) -> dict[int, Clock]:

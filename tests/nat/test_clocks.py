@@ -88,3 +88,17 @@ def test_syns_alone_tell_where_resets_came_by_a_shorter_way(tmp_path: Path) -> N
         wire.packet([direct], T0 + at * 10 * MS + 2 * MS, RST, 1001 + at)
     analysis = analyze(wire.write(tmp_path))
     assert [len(legs) for legs in analysis.paths["legs"]] == [2] * 4
+
+
+def test_of_clocks_that_differ_the_odd_one_is_corrected(tmp_path: Path) -> None:
+    """Whoever saw most: here the wrong one, which saw every connection of a star."""
+    wire = Wire(clock_ns={"hub": 3_000 * MS})
+    for at, side in enumerate(("left", "right", "other")):
+        server = (f"192.0.2.{10 + at}", 80)
+        for again in range(3):
+            client = ("192.0.2.1", 5000 + 10 * at + again)
+            hops = [Hop("hub", client, server, 64, 1_000), Hop(side, client, server, 63, 60_000)]
+            accept(wire, hops, T0 + (3 * at + again) * 100 * MS, isn=1_000_000 * at + 1_000 * again, answer=5)
+    offsets = {point.name: point.clock_offset_ns for point in analyze(wire.write(tmp_path)).points}
+    assert offsets.pop("hub") == pytest.approx(-3_000 * MS, abs=MS)
+    assert all(abs(offset) < MS for offset in offsets.values())
