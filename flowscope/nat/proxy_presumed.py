@@ -22,8 +22,8 @@ TIES = {
 _CLEAR = 8
 #: Of the calls that lie between the first and the last clear pair: how many must have a partner on either side.
 _BACKS_SERVED, _FRONTS_SERVED = 0.9, 0.6
-#: A proxy sends a request on, and a response back, within this time.
-_PASSING_NS = 20_000_000
+#: A proxy sends a request on, and a response back, within this time; one that is stalled needs longer now and then.
+_PASSING_NS, _STALLED_NS = 20_000_000, 250_000_000
 _SLACK_NS = 100_000
 #: The waits between clear pairs must vary so many times more than the time it takes a request to be passed on.
 _CLOSER = 5.0
@@ -44,7 +44,8 @@ def presumed_ties(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame
     """
     nested = _nested(sides, fronts, backs)
     groups = ["front_dst_end", "back_src", "back_port"]
-    found = _clear(nested).group_by(groups).agg(
+    prompt = pl.max_horizontal("ahead_ns", "behind_ns") <= _PASSING_NS
+    found = _clear(nested.filter(prompt)).group_by(groups).agg(
         clear=pl.len(),
         first_ns=pl.col("asked_ns").min(),
         last_ns=pl.col("asked_ns").max(),
@@ -122,8 +123,8 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
     pairs = pairs.with_columns(
         ahead_ns=pl.col("asked_ns_b") - pl.col("asked_ns"), behind_ns=pl.col("answered_ns") - pl.col("answered_ns_b")
     ).filter(
-        pl.col("ahead_ns").is_between(-slack, _PASSING_NS),
-        pl.col("behind_ns").is_between(-slack, _PASSING_NS),
+        pl.col("ahead_ns").is_between(-slack, _STALLED_NS),
+        pl.col("behind_ns").is_between(-slack, _STALLED_NS),
         pl.col("ahead_ns") + pl.col("behind_ns") > 0,
         # Of responses that were cut the status may be missing.
         (pl.col("status") == pl.col("status_b")).fill_null(value=True),
@@ -132,8 +133,8 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     return pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("src") != pl.col("dst_b")).select(
-        "front", "back", "asked_ns", "ahead_ns", front_dst_end="dst_end", back_src="src_b", back_port="dst_port_b",
-        mark=_mark(),
+        "front", "back", "asked_ns", "ahead_ns", "behind_ns", mark=_mark(),
+        front_dst_end="dst_end", back_src="src_b", back_port="dst_port_b",
     )  # fmt: skip
 
 

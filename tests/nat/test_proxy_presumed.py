@@ -88,6 +88,15 @@ def test_flags_a_proxy_between_families_whose_statuses_were_cut(tmp_path: Path) 
     assert all(f"{PROXY}:3{row[0][-4:]}" == row[2] for row in joins)
 
 
+def test_flags_a_proxy_that_was_stalled_now_and_then(tmp_path: Path) -> None:
+    world = World()
+    for number, at_ms in enumerate(moments(16)):
+        late = 60 if number % 4 == 3 else 0
+        world.leg(client(number), FRONT, asks(1, "/a", took_ms=4 + late), 3 * at_ms)
+        world.leg((PROXY, 30000 + number), SERVER, asks(1, "/a", "Via: 1.1 p", took_ms=2), 3 * at_ms + 0.6 + late)
+    assert len(world.joins(tmp_path)) >= 12
+
+
 def test_flags_a_proxy_that_also_checks_its_members(tmp_path: Path) -> None:
     world = World()
     for number, at_ms in enumerate(moments(12)):
