@@ -12,7 +12,7 @@ import polars as pl
 
 from flowscope.nat.proxy_exchanges import marks
 from flowscope.nat.proxy_nearest import earlier
-from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
+from flowscope.nat.proxy_sides import NUMBERS, could_be_proxied, from_elsewhere
 
 #: Columns of :func:`presumed_ties`.
 TIES = {
@@ -130,7 +130,7 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
         (pl.col("status") == pl.col("status_b")).fill_null(value=True),
         same_target(),
     )
-    known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
+    known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", NUMBERS)
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     return pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("src") != pl.col("dst_b")).select(
         "front", "back", "asked_ns", "ahead_ns", "behind_ns", mark=_mark(),

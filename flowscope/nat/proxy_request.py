@@ -14,7 +14,7 @@ from flowscope.nat.proxy_lengths import with_length_bits
 from flowscope.nat.proxy_nearest import earlier, earlier_with_key
 from flowscope.nat.proxy_presumed import presumed_keys, same_target, with_presumed
 from flowscope.nat.proxy_reasons import request_reasons
-from flowscope.nat.proxy_sides import could_be_proxied, from_elsewhere
+from flowscope.nat.proxy_sides import NUMBERS, could_be_proxied, from_elsewhere
 from flowscope.nat.proxy_ties import tie_keys, with_ties
 from flowscope.nat.topology import Topology
 
@@ -80,7 +80,7 @@ def request_pairs(
     pairs = found.join(fronts.select(*columns, front="exchange"), "front").join(
         backs.select(*columns, back="exchange"), "back", suffix="_b"
     )
-    known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", "^(fwd|rev)_(isn|base_seq)$")
+    known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", NUMBERS)
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     pairs = pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("method") == pl.col("method_b"))
     return _scored(with_presumed(with_ties(pairs, addresses, topology), ties)).select(

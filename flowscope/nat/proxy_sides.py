@@ -10,6 +10,10 @@ from flowscope.nat.numbers import endpoint
 _TCP = 6
 #: Columns of :func:`sides` that are times.
 TIMES = ("start_ns", "end_ns", "fwd_data_ns", "rev_data_ns", "rev_data_end_ns")
+#: Bytes that may lie between what two points saw of one stream.
+_IN_FLIGHT_BYTES = 4_096
+#: What :func:`could_be_proxied` reads of both sides, besides their ends: a pattern of columns.
+NUMBERS = "^(fwd|rev)_(isn|base_seq|covered_bytes|missing_bytes)$"
 _MEASURES = tuple(
     f"{half}_{name}"
     for half in ("fwd", "rev")
@@ -85,8 +89,22 @@ def could_be_proxied() -> pl.Expr:
         | (pl.col("dst_end") == pl.col("src_end_b")).fill_null(value=False)
         | same("fwd_isn")
         | same("rev_isn")
-        | (same("fwd_base_seq") & same("rev_base_seq"))
+        | (_meet("fwd") & _meet("rev"))
     )
+
+
+def _meet(half: str) -> pl.Expr:
+    """True where a half of both sides is one stretch of sequence numbers, or nearly: no proxy keeps them."""
+
+    def ahead(later: str, earlier: str) -> pl.Expr:
+        return (pl.col(later).cast(pl.Int64) - pl.col(earlier).cast(pl.Int64)) % 2**32
+
+    def length(suffix: str) -> pl.Expr:
+        return pl.col(f"{half}_covered_bytes{suffix}") + pl.col(f"{half}_missing_bytes{suffix}") + _IN_FLIGHT_BYTES
+
+    base = f"{half}_base_seq"
+    near = (ahead(f"{base}_b", base) <= length("")) | (ahead(base, f"{base}_b") <= length("_b"))
+    return near.fill_null(value=False)
 
 
 def from_elsewhere() -> pl.Expr:

@@ -1,7 +1,8 @@
 """Connections older than the capture, at points that began at different times: no early segment is on both legs.
 
 Their sequence numbers are: where a client's address and port are kept, and the ranges of both directions overlap, two
-legs carry one stream. Two connections from one port have numbers of their own.
+legs carry one stream. Two connections from one port have numbers of their own. Where nothing of the tuple is kept the
+numbers must prove it alone (:mod:`flowscope.nat.streams`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.numbers import endpoint
+from flowscope.nat.streams import same_streams
 
 _TCP = 6
 #: What was in flight when a capture began or ended.
@@ -25,14 +27,14 @@ _SIDE = ("base_seq", "next_seq", "ttl_max")
 
 
 def overlapping(flows: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
-    """Pairs of legs with one client's address and port whose ranges overlap both ways.
+    """Pairs of legs whose ranges overlap both ways, with one client's address and port or beyond chance.
 
     Args:
         flows: with ``leg`` and ``at_ns``.
         missing: legs without SYN; one of a pair has none.
 
     Returns:
-        ``a`` (upstream: the higher TTL), ``b``, ``point``, ``point_b``, ``turned``, ``drop``, ``gap_ns``.
+        ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (``b`` is upstream where it is negative), ``gap_ns``.
     """
     columns = [f"{half}_{name}" for half in _HALVES for name in _SIDE]
     tcp = flows.filter(pl.col("protocol") == _TCP).select(
@@ -57,9 +59,11 @@ def overlapping(flows: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
     )
     pairs = pairs.filter(pl.col("leg").is_in(missing.implode()) | pl.col("leg_b").is_in(missing.implode()))
     drop = pl.col("fwd_ttl_max").cast(pl.Int16) - pl.col("fwd_ttl_max_b").cast(pl.Int16)
-    return pairs.select(
-        "point", "point_b", a="leg", b="leg_b", turned="turned_b", drop=drop, gap_ns=pl.lit(_GAP_NS, pl.Int64)
-    ).unique(["a", "b"], keep="first", maintain_order=True)
+    kept = pairs.select(
+        "point", "point_b", turned="turned_b", a="leg", b="leg_b", drop=drop, gap_ns=pl.lit(_GAP_NS, pl.Int64)
+    )
+    bare = same_streams(tcp, missing)
+    return pl.concat([kept, bare.select(kept.columns)]).unique(["a", "b"], keep="first", maintain_order=True)
 
 
 def _overlap(half: str) -> pl.Expr:
