@@ -15,6 +15,7 @@ from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.retries import other_tries
+from flowscope.nat.shifted import believable_shift, first_numbers
 from flowscope.nat.topology import Topology
 from flowscope.nat.tracked import TRANSLATIONS, tracked_pairs
 from flowscope.nat.witnesses import meetings
@@ -89,7 +90,7 @@ def join_legs(
     if not pairs.height:
         return pl.DataFrame(schema=JOINS)
     pairs = _directed(pairs, legs)
-    pairs = _described(pairs, legs, addresses, topology)
+    pairs = _described(pairs, legs, first_numbers(legs, events), addresses, topology)
     said = pl.DataFrame(schema=TRANSLATIONS) if translations is None else translations
     pairs = pairs.with_columns(tracked=tracked_pairs(pairs, legs, said, addresses))
     return _chosen(_mutual(_scored(pairs, profile), events))
@@ -117,9 +118,12 @@ def _directed(pairs: pl.DataFrame, legs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame, topology: Topology) -> pl.DataFrame:
+def _described(
+    pairs: pl.DataFrame, legs: pl.DataFrame, numbers: pl.DataFrame, addresses: pl.DataFrame, topology: Topology
+) -> pl.DataFrame:
     """Adds what the two legs have in common: endpoints kept, ISNs, and whether the topology expects the join."""
     sides = legs.select("leg", "src", "src_port", "dst", "dst_port", "fwd_isn", "rev_isn", "fwd_syn_window")
+    sides = sides.join(numbers.select("leg", first="fwd_isn"), "leg", how="left")
     pairs = pairs.join(sides, left_on="a", right_on="leg").join(sides, left_on="b", right_on="leg", suffix="_b")
     frontends = pl.Series(
         address_numbers(addresses, (one.address for one in topology.frontends)).values(), dtype=pl.UInt32
@@ -141,7 +145,7 @@ def _described(pairs: pl.DataFrame, legs: pl.DataFrame, addresses: pl.DataFrame,
         reversed=(pl.col("src") == pl.col("dst_b")) & (pl.col("src_port") == pl.col("dst_port_b")),
         to_itself=(pl.col("src_b") == pl.col("dst_b")) & (pl.col("src") == pl.col("src_b")),
         same_answer=pl.col("rev_isn") == pl.col("rev_isn_b"),
-        same_isn=(pl.col("fwd_isn") == pl.col("fwd_isn_b")).fill_null(value=False),
+        same_isn=(pl.col("first") == pl.col("first_b")).fill_null(value=False),
         same_window=pl.col("fwd_syn_window") == pl.col("fwd_syn_window_b"),
         expected=pl.col("dst").is_in(frontends.implode()),
     )
@@ -167,12 +171,9 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
     within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
-    # The same questions and answers come again and again, to the same service as well: the client's address and port or
-    # one of the two numbers must be kept, and more than one segment agree.
-    alike = pl.col("src_kept") | pl.col("same_isn") | answered | renumbering
     possible = (
         ~contradicted
-        & (~shifted | (alike & (pl.col("shared") >= 2)))
+        & (~shifted | believable_shift(answered | renumbering))
         & ~pl.col("reversed")
         & ((pl.col("drop") > 0) | rewritten)
         & within

@@ -117,7 +117,8 @@ def join_proxied(
 
     asked_front = from_clients.join(fronts.select("leg"), "leg", how="semi")
     asked_back = to_servers.join(backs.select("leg"), "leg", how="semi")
-    found.append(_by_request(known, fronts, asked_front, asked_back, said, pl.concat(found), addresses, topology))
+    settled = pl.concat([pl.concat(found).select("leg", "before"), joined.drop_nulls("before").select("leg", "before")])
+    found.append(_by_request(known, fronts, asked_front, asked_back, said, settled, addresses, topology))
     # A client's connection may go on to other servers; what served it by requests is settled.
     backs = backs.join(found[-1], "leg", how="anti")
 
@@ -133,7 +134,8 @@ def join_proxied(
     backs = backs.join(probed(backs, addresses, topology), "leg", how="anti")
     by_time = timing_joins(fronts, backs, _names(messages, flows), addresses, topology)
     found.append(_as_joins(by_time, "timing", TIME))
-    return pl.concat(found).sort("leg", "before", nulls_last=True)
+    back_again = joined.select(leg="before", before="leg")
+    return pl.concat(found).join(back_again, ["leg", "before"], how="anti").sort("leg", "before", nulls_last=True)
 
 
 def all_joins(translated: pl.DataFrame, proxied: pl.DataFrame) -> pl.DataFrame:

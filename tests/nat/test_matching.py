@@ -255,3 +255,63 @@ def test_spares_the_same_question_asked_by_another_client(tmp_path: Path) -> Non
         hop = Hop("x", (client, 40000 + at), (f"203.0.113.{at}", 443), 61 - at, 100_000, 63)
         renumbered(wire, [hop, hop], T0 + at * MS, 1000 + 50_000 * at, 9000 + 70_000 * at, (0, 0), b"the same")
     assert [len(path) for path in endpoints(joined(wire, tmp_path))] == [1, 1]
+
+
+def syn_proxied(wire: Wire, hops: list[Hop], isn: int, lost: dict[int, set[int]], *, word: bytes = b"this") -> None:
+    """One question and answer through a SYN proxy: the second hop has another server's number; some packets are lost.
+
+    Args:
+        wire: takes the frames.
+        hops: outside and inside.
+        isn: the client's.
+        lost: for each hop the packets that were not captured: 0 SYN, 1 SYN-ACK, 2 ACK, 3 question, 4 answer.
+        word: what is asked.
+    """
+    question, reply = b"question of " + word, b"answer to " + word
+    for at, hop in enumerate(hops):
+        answer = 9_000_000 + 77_777 * at
+        plan = [
+            (False, SYN, isn, 0, b""),
+            (True, SYN | ACK, answer, isn + 1, b""),
+            (False, ACK, isn + 1, answer + 1, b""),
+            (False, ACK | 8, isn + 1, answer + 1, question),
+            (True, ACK | 8, answer + 1, isn + 1 + len(question), reply),
+        ]
+        for number, (back, flags, seq, ack, payload) in enumerate(plan):
+            if number not in lost.get(at, set()):
+                time = T0 + number * MS
+                wire.packet([hop], time, flags, seq, ack, payload, back=back, ip_id=number + 1, tsval=7 + number)
+
+
+@pytest.mark.parametrize("lost", [{0: {4}}, {1: {3}}, {0: {0}}, {1: {0}}, {1: {1}}, {0: {0}, 1: {1}}], ids=str)
+def test_a_syn_proxy_of_which_little_was_captured(tmp_path: Path, lost: dict[int, set[int]]) -> None:
+    wire = Wire()
+    syn_proxied(wire, full_nat(40000, 20001), 5000, lost)
+    found = endpoints(joined(wire, tmp_path))
+    assert found == [[("198.51.100.7:40000", "203.0.113.9:443"), ("10.1.0.1:20001", "10.1.0.4:9443")]]
+
+
+def test_spares_one_question_that_is_another_packet(tmp_path: Path) -> None:
+    wire, hops = Wire(), full_nat(40000, 20001)
+    syn_proxied(wire, hops[:1], 5000, {0: {4}})
+    wire.frames.setdefault("idle", [])
+    wire.packet([hops[1]], T0, SYN, 5000, ip_id=61, tsval=500)
+    wire.packet([hops[1]], T0 + MS, SYN | ACK, 77, 5001, back=True, ip_id=62, tsval=501)
+    wire.packet([hops[1]], T0 + 3 * MS, ACK | 8, 5001, 78, b"question of this", ip_id=63, tsval=502)
+    assert [len(path) for path in endpoints(joined(wire, tmp_path))] == [1, 1]
+
+
+def test_what_packets_join_is_not_joined_the_other_way_round_by_what_is_said(tmp_path: Path) -> None:
+    wire, hops = Wire(), full_nat(40000, 20001)
+    request = b"GET /a HTTP/1.1\r\nX-Request-Id: 7f3a-0001-22\r\n\r\n"
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    for at, hop in enumerate(hops):
+        answer = 9_000_000 + 77_777 * at
+        if at == 0:
+            wire.packet([hop], T0, SYN, 5000, ip_id=1, tsval=7)
+        wire.packet([hop], T0 + MS, SYN | ACK, answer, 5001, back=True, ip_id=2, tsval=8)
+        wire.packet([hop], T0 + 3 * MS, ACK | 8, 5001, answer + 1, request, ip_id=3, tsval=9)
+        end = T0 + 5 * MS - 2 * hop.delay_ns
+        wire.packet([hop], end, ACK | 8, answer + 1, 5001 + len(request), reply, back=True, ip_id=4, tsval=10)
+    analysis = joined(wire, tmp_path)
+    assert (analysis.paths["method"].to_list(), [len(path) for path in endpoints(analysis)]) == (["shift"], [2])
