@@ -18,7 +18,8 @@ Look-alikes
     not flagged. An answer that vanishes on the way (an MTU black hole, loss) leaves a hole in the member's numbers and
     is spared; where the member never spoke again after it, only its own interface shows the difference, and without it
     the verdict is `likely`. Where no connection to the service was ever answered,
-    the service may be one that never answers: `undecided`. SYNs dropped without a hanging connection beside them are
+    the service may be one that never answers: `undecided`. So are one or two requests whose clients still wait when the
+    capture ends: a long poll looks so. SYNs dropped without a hanging connection beside them are
     `blocked-traffic`.
 
 Check next
@@ -53,6 +54,9 @@ from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
+
+#: So many requests that wait at one member are more than something that takes its time.
+_SEVERAL = 3
 
 _MEMBER = ["backend", "backend_port"]
 
@@ -145,7 +149,8 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
     if hung.height < 2 or not hung["gave_up"].any():
         caveats.append("Seen too seldom to tell a hanging process from one very slow request.")
     verdict = Verdict.LIKELY if caveats else Verdict.CONFIRMED
-    if slowest is None:
+    # Who still waits when the capture ends may wait for something that takes its time.
+    if slowest is None or not (queue or hung["gave_up"].any() or hung.height >= _SEVERAL):
         verdict = Verdict.UNDECIDED
     name, endpoint = window.called(backend, port), window.endpoint(backend, port)
     kinds = ("syn", "syn-ack", "data", "fin", "rst")

@@ -156,6 +156,19 @@ def test_spares_a_client_that_aborts_early(tmp_path: Path) -> None:
     assert findings(wire, tmp_path, RULE) == []
 
 
+@pytest.mark.parametrize(("waiting", "verdict"), [(1, Verdict.UNDECIDED), (2, Verdict.UNDECIDED), (3, Verdict.LIKELY)])
+def test_doubts_clients_that_still_wait_when_the_capture_ends(tmp_path: Path, waiting: int, verdict: Verdict) -> None:
+    wire = Wire()
+    others(wire)
+    for at in range(waiting):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7, wait=100 * SECOND)
+    for name, frames in wire.frames.items():
+        wire.frames[name] = [frame for frame in frames if frame[0] < T0 + 50 * SECOND]
+    accept(wire, call(0, 41900), T0 + 8 * SECOND, isn=5)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (verdict, waiting)
+
+
 def test_spares_a_service_of_which_one_request_is_as_slow(tmp_path: Path) -> None:
     wire = Wire()
     others(wire)
