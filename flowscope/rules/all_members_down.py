@@ -15,7 +15,8 @@ Evidence
 
 Look-alikes
     A prober that cannot reach anyone is down itself, or its own path is: probes of all members get lost in one place.
-    Members of which the captures hold no probe may be up: then nothing is said.
+    Members of which the captures hold no probe may be up: then nothing is said, nor, without a topology, where clients
+    were served by others than these.
 
 Check next
     What do the members share? Ask the probed path on one of them.
@@ -49,6 +50,9 @@ from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
+#: Connections whose way to their member was lost to the capture are no more than this.
+_FEW = 0.1
+
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per pool, or per frontend without a topology."""
@@ -61,6 +65,8 @@ def judge(window: Window) -> Iterator[Finding]:
             # The thresholds are guessed: a moment in which all happen to be down may be none to the balancer.
             shortest = max(health.series.interval_ns for health in told)
             stretches = [(start, end) for start, end in stretches if end - start >= shortest]
+            if _served_elsewhere(window, group):
+                continue
         if stretches and group.members:
             yield _finding(window, group, told, stretches)
 
@@ -75,7 +81,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
     seen = unanswered + served + own
     if seen:
         then = "fail-closed" if unanswered + own >= served else "fail-open"
-    elif len(policies) == 1 and None not in policies:
+    elif group.name is not None and len(policies) == 1 and None not in policies:
         then = "fail-open" if policies.pop() else "fail-closed"
     verdict = Verdict.CONFIRMED
     if not seen:
@@ -120,7 +126,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
         rule="all-members-down",
         severity=severity(told),
         verdict=verdict,
-        title=f"Every member of {name} is down" + (f": {then.replace('-', ' ')}" if then else ""),
+        title=f"Every member of {name} is down" + (f": {then.replace('-', ' ')}" if then and seen else ""),
         summary=(
             f"For {span(lasted)} {whose} failed {'their probes at once' if several else 'its probes'}. {fate}"
         ).strip(),
@@ -147,6 +153,15 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
             "Azure: load-balancer-custom-probe-overview, 2023-10",
         ),
     )
+
+
+def _served_elsewhere(window: Window, group: Group) -> bool:
+    """Whether clients were served by members that were not captured: then these are not all."""
+    calls = called(window, group.frontends).filter(pl.col("outcome").is_in(SERVED))
+    unseen = calls.filter(pl.col("at_ns").is_null())
+    proxied = window.judgeable.filter(pl.col("method").is_in(PROXIED)).select("frontend", "frontend_port").unique()
+    # A proxy answers calls itself.
+    return not set(proxied.iter_rows()).intersection(group.frontends) and unseen.height > _FEW * calls.height
 
 
 def _fate(calls: pl.DataFrame, stretches: list[Stretch], interval_ns: int) -> tuple[int, int]:

@@ -91,6 +91,29 @@ def test_spares_a_pool_of_which_one_members_probes_were_not_captured(tmp_path: P
     assert findings(wire, tmp_path, RULE, known()) == []
 
 
+def test_spares_a_pool_with_members_that_were_not_captured(tmp_path: Path) -> None:
+    """Without a topology: clients were served while the only member that was captured had nobody's call."""
+    wire = Wire()
+    rounds(wire, FAIL)
+    clients(wire, [*[0, 1] * 5, *[None] * 2, *[1] * 18, *[0, 1] * 5])
+    calls = {
+        name: [one for one in frames if b"\x0a\x01\x00\x05" not in one[1][26:34]]
+        for name, frames in wire.frames.items()
+    }
+    wire.frames = calls
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_what_a_policy_says_is_no_observation(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, FAIL, FAIL)
+    clients(wire, [0, 1] * 5)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.title, found.facts["then"]) == ("Every member of shop is down", "fail-closed")
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert "then" not in found.facts
+
+
 @pytest.mark.parametrize(
     ("policy", "then"), [("azure-lb", "fail-closed"), ("front-door", "fail-open"), ("generic", None)]
 )
