@@ -15,9 +15,12 @@ Evidence
 
 Look-alikes
     A full accept queue drops SYNs in the same way (`in-member` is then `likely` only, and `undecided` when other
-    connections to the same port were accepted meanwhile). A capture that leaves packets out, by a filter or by loss,
-    looks like a drop before that point. A host that is down answers nothing at all. The end of the capture is no
-    silence: a SYN younger than 3 seconds is not judged. Where no frontend was captured the members are those that a
+    connections to the same port were accepted meanwhile; before and after is another matter). A capture that leaves
+    packets out, by a filter or by loss, looks like a drop before that point. A host that is down answers nothing at
+    all, and its own point falls silent with it (`undecided`). A SYN that is sent again although its answer passed a
+    point shows that the answer was lost from there on (`likely` where no point nearer to the client saw it missing). A
+    member that calls a frontend may get its answer past the balancer (`asymmetric-return`). The end of the capture is
+    no silence: a SYN younger than 3 seconds is not judged. Where no frontend was captured the members are those that a
     documented prober asks, with the port that they serve (`likely` at most); a port that none of them serves, but on
     which clients insist, may be none of the balancer's (`undecided`).
 
@@ -45,6 +48,7 @@ import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.nat.outcomes import SERVED
+from flowscope.rules.blocked_judgement import Accepted, judgement
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.security_answers import Told, explained, tell
@@ -53,8 +57,6 @@ from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
-#: So many copies of SYNs must have gone unanswered before silence is more than loss.
-_ENOUGH_SYNS = 3
 _MEMBER = ["backend", "backend_port"]
 
 
@@ -99,11 +101,9 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     how = "icmp" if (paths["how"] == "icmp").any() else "silent"
     backend = member[0] if member else int(paths["backend"][0])
     port = member[1] if member else int(paths["backend_port"][0])
-    accepted = _accepted(window, paths, member)
+    accepted = Accepted.of(window, paths, member)
     told = tell(window, paths)
-    verdict, caveats = _verdict(window, paths, where, how, backend, port, accepted)
-    if (doubt := _presumed(window, paths)) is not None:
-        verdict, caveats = max(verdict, doubt[0], key=lambda one: one.rank), [*caveats, doubt[1]]
+    verdict, caveats = judgement(window, paths, where, how, (backend, port), accepted)
     if _let_in(told) and verdict is not Verdict.UNDECIDED and where != "in-member":
         verdict = Verdict.UNDECIDED
         caveats.append("The flow log says that these connections were let in: the capture missed them, or the guest.")
@@ -129,7 +129,9 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     if whose:
         named = ", ".join(map(window.called, whose[:3])) + f" and {len(whose) - 3:,} others" * (len(whose) > 3)
         summary += f" Only {named} met this; the member answered other clients in the same captures."
+    summary += accepted.sentence
     if client is not None:
+        summary += _seen_as(window, paths, client)
         summary = f"All of {called}'s {summary[0].lower()}{summary[1:]} Other clients reach the same members."
     return Finding(
         rule="blocked-traffic",
@@ -151,21 +153,8 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         cause=_CAUSES[where],
         remedy=_remedies(where, called if client is None else target, port, client is not None),
         caveats=tuple(caveats),
-        next_capture=_next(window, where, backend, port) if verdict is not Verdict.CONFIRMED else None,
+        next_capture=_next(window, where, backend, port, paths) if verdict is not Verdict.CONFIRMED else None,
         references=("Azure Load Balancer troubleshooting, 2020-01-28: cause 2", "RFC 1122, section 3.2.2.1"),
-    )
-
-
-def _presumed(window: Window, paths: pl.DataFrame) -> tuple[Verdict, str] | None:
-    """What may be said at most where no frontend was captured, and why."""
-    presumed = [window.presumed_members.get(end) for end in paths.select(_MEMBER).unique().iter_rows()]
-    if None in presumed:
-        return None
-    if all(presumed):
-        return Verdict.LIKELY, "No frontend was captured: that this port is the balancer's is taken from its probes."
-    return Verdict.UNDECIDED, (
-        "No frontend was captured and no member serves this port: a port that the balancer sends nobody to looks the "
-        "same. A topology (`--topology`) decides it."
     )
 
 
@@ -203,50 +192,6 @@ def _remedies(where: str, called: str, port: int, one_client: bool) -> tuple[str
         f"default rules.",
         "Probes and data need separate rules: an open probe port says nothing about the data port.",
     )
-
-
-def _verdict(
-    window: Window, paths: pl.DataFrame, where: str, how: str, backend: int, port: int, accepted: int
-) -> tuple[Verdict, list[str]]:
-    if where == "unknown":
-        return Verdict.UNDECIDED, [
-            "No point at the member was captured: a member that is down or overloaded looks the same."
-        ]
-    if int(paths["syns"].sum()) < _ENOUGH_SYNS and how == "silent":
-        return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
-    if accepted and how == "silent":
-        return Verdict.UNDECIDED, [
-            f"{accepted:,} other connections of the same clients to the same port were accepted: a full "
-            f"accept queue or loss fits as well."
-        ]
-    if not bool(paths["sure"].all()):
-        doubt = ["Where the points stand was inferred from TTLs: the drop may lie between the point and the host."]
-        return Verdict.LIKELY, doubt
-    if how == "icmp":
-        return Verdict.CONFIRMED, []
-    if where == "in-member":
-        return Verdict.LIKELY, [
-            "A service whose accept queue is full, or a process that hangs, drops SYNs in the same way."
-        ]
-    if where == "before-member" and not _sees_port(window, backend, port):
-        return Verdict.LIKELY, ["A capture filter at the member that leaves this port out would look the same."]
-    return Verdict.CONFIRMED, []
-
-
-def _sees_port(window: Window, backend: int, port: int) -> bool:
-    """True when a point at the member saw other traffic of the data port: no filter hides it there."""
-    home = [place.point for place in window.points_on(backend)]
-    seen = window.flows.filter(
-        pl.col("point").is_in(home), pl.col("dst") == backend, pl.col("dst_port") == port, pl.col("protocol") == 6
-    )
-    return seen.height > 0
-
-
-def _accepted(window: Window, paths: pl.DataFrame, member: tuple[int, int] | None) -> int:
-    """Connections of the same clients to the same members that were accepted."""
-    same = window.judgeable.filter(pl.col("outcome").is_in(SERVED))
-    key = ["client", *_MEMBER] if member else ["client"]
-    return same.join(paths.select(key).unique(), key, how="semi").height
 
 
 def _only_some(window: Window, paths: pl.DataFrame, member: tuple[int, int]) -> list[int]:
@@ -289,8 +234,17 @@ def _icmp(window: Window, proof: Proof) -> dict[str, Fact]:
     return {"icmp_type": code // 256, "icmp_code": code % 256}
 
 
-def _next(window: Window, where: str, backend: int, port: int) -> str:
+def _next(window: Window, where: str, backend: int, port: int, paths: pl.DataFrame) -> str:
     on = window.called(backend, port)
     host = window.address(backend)
     place = f"on {on}" if where == "in-member" else f"on {on} and on the hop before it"
+    if where == "return-path" and not paths["missed"].all():
+        place = f"between {on} and the client, and on the client"
     return f"{tcpdump_line([host], port, 'member.pcap')}  ({place})"
+
+
+def _seen_as(window: Window, paths: pl.DataFrame, client: int) -> str:
+    """The address that members see, where a translator gives the client another one: rules name that one."""
+    legs = window.legs.filter(pl.col("leg").is_in(paths["last_leg"].implode()))
+    shown = legs["src"].unique().sort()
+    return f" Members see it as {window.address(int(shown[0]))}." if shown.len() == 1 and shown[0] != client else ""

@@ -193,7 +193,10 @@ def _cause(behind: bool, rejected: bool, some: bool) -> str:
     if rejected:
         return "A rule of a firewall, or a route, on the way to the members rejects these calls and says so."
     if some:
-        return "Something before the balancer, or a rule of its own, drops what comes from these clients."
+        place = "before the balancer, or a rule of its own," if behind else "before, in or behind the balancer"
+        return f"Something {place} drops what comes from these clients" + (
+            "." if behind else ", or the answers to them."
+        )
     if behind:
         return "The balancer (or something before it) drops these SYNs: no healthy member, no rule, or no state left."
     return "The balancer, something before it, or the member it chose does not answer."

@@ -8,12 +8,17 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.places import Place
+from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
+_SYN, _SYN_ACK = EVENT_KINDS.index("syn"), EVENT_KINDS.index("syn-ack")
 #: Silence is judged only when the capture went on for so long after the first SYN (a Linux client has retried twice).
 DEADLINE_NS = 3_000_000_000
 
-SCHEMA = {"where": pl.String, "how": pl.String, "sure": pl.Boolean, "syns": pl.Int64}
+#: For so long a client goes on sending its SYN although the answer was on its way.
+_INSISTS_NS = 1_500_000_000
+
+SCHEMA = {"where": pl.String, "how": pl.String, "sure": pl.Boolean, "syns": pl.Int64, "missed": pl.Boolean}
 """Columns that :func:`describe` adds."""
 
 
@@ -21,7 +26,8 @@ def describe(window: Window) -> pl.DataFrame:
     """Paths to a member without answer: ``judgeable`` columns plus :data:`SCHEMA`.
 
     ``where`` is where the SYN (or its answer) got lost, ``how`` is ``silent`` or ``icmp``, ``sure`` is false when the
-    place of a point was guessed, ``syns`` counts SYN copies at the point that saw most.
+    place of a point was guessed, ``syns`` counts SYN copies at the point that saw most. ``missed`` is false where only
+    the client's repeats tell that an answer got lost, and no point that should have seen it.
     """
     candidates = window.judgeable.filter(
         pl.col("outcome").is_in(["unanswered", "rejected", "half-open"]), pl.col("backend").is_not_null()
@@ -42,31 +48,33 @@ def endpoints(window: Window) -> pl.DataFrame:
     )
 
 
-def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int] | None:
-    """``where``, ``how``, ``sure`` and ``syns`` of one path; None when it is no blocking, or too young to tell."""
+def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int, bool] | None:
+    """The :data:`SCHEMA` columns of one path; None when it is no blocking, or too young to tell."""
     syns = flows.filter(pl.col("fwd_syns") > 0)
     if not syns.height or flows.filter(pl.col("src") == pl.col("dst")).height:
         return None
     most = int(syns["fwd_syns"].max() or 0)  # type: ignore[arg-type]
     if outcome == "rejected":
         where, sure = _rejected(window, backend, flows)
-        return where, "icmp", sure, most
+        return where, "icmp", sure, most, True
     started = int(syns["at_ns"].min() or 0)  # type: ignore[arg-type]
     ends = [window.places[point].last_ns for point in syns["point"].unique() if point in window.places]
     if max(ends, default=started) - started < DEADLINE_NS:
         return None
     home = [place for place in window.points_on(backend) if _alive(place, started)]
     if outcome == "half-open":
-        lost = _answer_lost(flows)
-        return ("return-path", "silent", all(place.sure for place in home) and bool(home), most) if lost else None
+        sure = all(place.sure for place in home) and bool(home)
+        if _answer_lost(flows):
+            return "return-path", "silent", sure, most, True
+        return ("return-path", "silent", sure, most, False) if _asked_again(window, flows) else None
     if not home:
-        return "unknown", "silent", False, most
+        return "unknown", "silent", False, most, True
     reached = set(syns["point"])
     seen = [place for place in home if place.point in reached]
     if len(seen) == len(home):
-        return "in-member", "silent", all(place.sure for place in home), most
+        return "in-member", "silent", all(place.sure for place in home), most, True
     missed = [place for place in home if place.point not in reached]
-    return "before-member", "silent", any(place.sure for place in missed), most
+    return "before-member", "silent", any(place.sure for place in missed), most, True
 
 
 def _alive(place: Place, time_ns: int) -> bool:
@@ -86,6 +94,22 @@ def _answer_lost(flows: pl.DataFrame) -> bool:
         return True
     earlier = (ttl == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"])
     return waiting.filter((ttl > nearest["fwd_syn_ttl"]) | earlier).height > 0
+
+
+def _asked_again(window: Window, flows: pl.DataFrame) -> bool:
+    """True when the client went on sending its SYN long after a SYN-ACK for it had passed the same point."""
+    waiting = flows.filter(
+        pl.col("rev_syns") > 0,
+        pl.col("fwd_last_ack").is_null(),
+        pl.col("fwd_resets") == 0,
+        (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32 == 1,
+    )["flow"]
+    seen = window.events.filter(pl.col("flow").is_in(waiting.implode()))
+    answers = seen.filter(pl.col("kind") == _SYN_ACK).group_by("flow").agg(answer_ns=pl.col("at_ns").min())
+    again = seen.filter(pl.col("kind") == _SYN).join(answers, "flow").filter(
+        pl.col("at_ns") - pl.col("answer_ns") >= _INSISTS_NS
+    )  # fmt: skip
+    return again.height > 0
 
 
 def _rejected(window: Window, backend: int, flows: pl.DataFrame) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import CLIENTS, MEMBERS, call, findings, probe
+from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, call, findings, probe
 from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -63,6 +63,81 @@ def test_flags_the_return_path(tmp_path: Path) -> None:
     (found,) = findings(wire, tmp_path, RULE)
     assert (found.facts["where"], found.verdict) == ("return-path", Verdict.CONFIRMED)
     assert any("answers" in item.note for item in found.evidence)
+
+
+def unanswered(wire: Wire, hops: list[Hop], isn: int, *, insists: bool, upto: int | None = None) -> None:
+    """The member's SYN-ACK goes out again and again; the client that ``insists`` never got one."""
+    pauses = (0, 1, 2, 4)
+    for at in pauses if insists else pauses[:1]:
+        wire.packet(hops, T0 + at * SECOND, SYN, isn)
+    for at in pauses:
+        wire.packet(hops, T0 + at * SECOND + MS, SYN | ACK, 999_000 + isn, isn + 1, back=True, upto=upto)
+
+
+def test_a_client_that_insists_shows_that_the_answer_never_came(tmp_path: Path) -> None:
+    """At the member alone: what is sent again long after its answer was lost on its way back."""
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        unanswered(wire, call(1, 40000 + at, points="host"), 1000 * at, insists=True)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict, found.count) == ("return-path", Verdict.LIKELY, 3)
+    assert found.next_capture is not None and "on the client" in found.next_capture
+
+
+def test_spares_answers_to_senders_that_never_ask_again(tmp_path: Path) -> None:
+    """A flood of SYNs, or an ACK that got lost: the answer may well have come."""
+    wire = Wire()
+    alive(wire)
+    for at in range(5):
+        unanswered(wire, call(1, 40000 + at, points="host"), 1000 * at, insists=False)
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_a_rule_that_came_in_mid_capture_is_no_full_queue(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire, 24)
+    for at in range(4):
+        accept(wire, call(1, 42000 + at), T0 + at * SECOND, isn=90_000 * at + 9, answer=8)
+        ignore(wire, call(1, 40000 + at), T0 + (8 + at) * SECOND, isn=1000 * at, upto=2)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict, found.count) == ("before-member", Verdict.CONFIRMED, 4)
+    assert "the same clients were served 4 before the first of these." in found.summary
+
+
+def test_doubts_a_member_whose_own_point_falls_silent_too(tmp_path: Path) -> None:
+    """The host went down, or its capture ended: nothing shows that packets were kept from it."""
+    wire = Wire()
+    for at in range(4):
+        accept(wire, call(1, 42000 + at), T0 + at * SECOND, isn=90_000 * at + 9, answer=8)
+        ignore(wire, call(1, 40000 + at), T0 + (4 + at) * SECOND, isn=1000 * at, upto=2)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict) == ("before-member", Verdict.UNDECIDED)
+    assert any("went down" in caveat for caveat in found.caveats)
+
+
+def test_names_the_look_alike_of_a_member_that_calls(tmp_path: Path) -> None:
+    """Its answer may come straight from the other member, past the balancer."""
+    wire = Wire()
+    for member in (0, 1):
+        accept(wire, call(member, 42000 + member, points="front back"), T0, isn=9 + member, answer=8)
+    for at in range(3):
+        ignore(wire, call(1, 40000 + at, MEMBERS[0][0], points="front back"), T0 + at * SECOND, isn=1000 * at + 7)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("asymmetric-return" in caveat for caveat in found.caveats)
+
+
+def test_tells_the_address_that_members_see_of_a_client_behind_a_translator(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for member in (0, 1):
+        accept(wire, call(member, 43000 + member), T0 + 5 * SECOND, isn=31 + member, answer=32)
+        inside = Hop("lan", ("192.168.7.20", 30000 + member), FRONTEND, 64, 10_000, 62)
+        ignore(wire, [inside, *call(member, 40000 + member, CLIENTS[1])], T0 + member * MS, isn=1000 * member)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert dict(found.subject) == {"client": "192.168.7.20"}
+    assert f"Members see it as {CLIENTS[1]}." in found.summary
 
 
 def test_flags_an_icmp_reject_by_the_member(tmp_path: Path) -> None:
