@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from flowscope.nat.numbers import address_numbers
 from flowscope.window import Window
 
 
-def points_behind(window: Window, frontend: int, port: int, first_ns: int, last_ns: int) -> list[int]:
-    """Points that any call would have passed on its way to whichever member, and that were captured all that time.
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Points that any call would have passed on its way to whichever member; empty when there are none."""
 
-    One point on the way to several members is enough, or a point for every member of the pool; else there are none.
+    points: tuple[int, ...] = ()
+    shared: bool = False
+    """True when one of them is on the way to several members; members' own points leave the way to them open."""
+
+
+def points_behind(window: Window, frontend: int, port: int, first_ns: int, last_ns: int) -> Behind:
+    """The points behind a balancer that were captured all that time.
+
+    One point on the way to several members is enough, or a point for every member of the pool.
     """
     alive = [one for one in window.places.values() if one.first_ns <= first_ns and one.last_ns >= last_ns]
     onward = window.judgeable.filter(
@@ -34,7 +45,7 @@ def points_behind(window: Window, frontend: int, port: int, first_ns: int, last_
         if own := members & place.hosts:
             reach.setdefault(place.point, set()).update(own)
     covered = bool(members) and members <= set().union(*reach.values())
-    return sorted(reach) if shared or covered else []
+    return Behind(tuple(sorted(reach)), shared) if shared or covered else Behind()
 
 
 def _members(window: Window, frontend: int, port: int) -> frozenset[int]:

@@ -181,7 +181,7 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
 def _stopped(window: Window, end: int, port: int, paths: pl.DataFrame) -> str:
     """One sentence when points behind the balancer show that no member can have refused these; else empty."""
     first, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
-    behind = points_behind(window, end, port, first, last)
+    behind = points_behind(window, end, port, first, last).points
     if not behind:
         return ""
     seen = ", ".join(map(window.point_name, behind))

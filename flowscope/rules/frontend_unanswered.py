@@ -17,8 +17,9 @@ Look-alikes
     A member that drops what it is sent (`blocked-traffic`), a hairpin and an exhausted translator have findings of
     their own and take their paths from this one. Without a point behind the balancer a member may be the one that is
     silent, or that rejects (`likely`). When other calls of the same time were served, loss fits as well (`undecided`),
-    unless those that failed are all the calls of their clients, and every other client was served (`likely`): loss
-    does not choose by address. A SYN younger than 3 seconds at the end of the capture is not judged.
+    unless those that failed are all the calls of their clients, and a point behind the balancer shows that it sends
+    none of them on (`likely`): loss does not choose by address. A SYN younger than 3 seconds at the end of the capture
+    is not judged.
 
 Check next
     The balancer's view of its members' health at that time; a capture on both of its sides.
@@ -44,7 +45,7 @@ import polars as pl
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
-from flowscope.rules.behind import points_behind
+from flowscope.rules.behind import Behind, points_behind
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.silence import DEADLINE_NS
 from flowscope.window import Window
@@ -106,7 +107,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     behind = points_behind(window, frontend, port, first, last)
     where = window.endpoint(frontend, port)
     whose = _shut_out(paths, served)
-    verdict, caveats = _verdict(bool(behind), copies, meanwhile, paths.height, whose, rejected=bool(told.height))
+    verdict, caveats = _verdict(behind, copies, meanwhile, paths.height, whose, rejected=bool(told.height))
     kinds = ("syn", "icmp-error") if told.height else ("syn",)
     proof = prove(window, paths, kinds, lambda event: _note(window, event))
     clients = paths["client"].n_unique()
@@ -120,8 +121,8 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
         sender, code = _rejection(window, told)
         facts = {"how": "icmp", "icmp_type": code // 256, "icmp_code": code % 256}
         summary += f"{told.height:,} of them met ICMP {code // 256}/{code % 256} from {sender}. "
-    if behind:
-        summary += f"None of them was seen behind the balancer, at {', '.join(map(window.point_name, behind))}. "
+    if behind.points:
+        summary += f"None of them was seen behind the balancer, at {', '.join(map(window.point_name, behind.points))}. "
     if whose and meanwhile:
         summary += f"No call of {'this client' if clients == 1 else 'these clients'} was served, those of others were."
     return Finding(
@@ -139,7 +140,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
         names=window.names([frontend]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
-        cause=_cause(bool(behind), bool(told.height), bool(whose and meanwhile)),
+        cause=_cause(behind, bool(told.height), bool(whose and meanwhile)),
         remedy=(
             "Look at the health of the pool's members at that time: with none left many balancers drop new calls.",
             f"Check that a rule for {where} exists, and the security rules before it.",
@@ -160,10 +161,10 @@ def _shut_out(paths: pl.DataFrame, served: pl.DataFrame) -> list[int]:
 
 
 def _verdict(
-    behind: bool, copies: int, meanwhile: int, calls: int, whose: list[int], *, rejected: bool
+    behind: Behind, copies: int, meanwhile: int, calls: int, whose: list[int], *, rejected: bool
 ) -> tuple[Verdict, list[str]]:
     verdict, caveats = Verdict.CONFIRMED, []
-    if not behind:
+    if not behind.points:
         verdict = Verdict.LIKELY
         caveats.append(
             "No point behind the balancer was capturing: a member that "
@@ -172,9 +173,10 @@ def _verdict(
     if rejected:
         return verdict, caveats
     others = f"{meanwhile:,} other calls were served in the same time"
-    if copies < _ENOUGH_SYNS or (meanwhile >= calls and not whose):
+    if copies < _ENOUGH_SYNS or (meanwhile >= calls and not (whose and behind.shared)):
         verdict = Verdict.UNDECIDED
-        caveats.append(f"{others}: loss before the balancer fits as well.")
+        fits = "a block behind the balancer" if whose and meanwhile else "loss before the balancer"
+        caveats.append(f"{others}: {fits} fits as well.")
     elif meanwhile and verdict is Verdict.CONFIRMED:
         verdict = Verdict.LIKELY
         caveats.append(f"{others}, so the balancer answers some clients.")
@@ -189,15 +191,16 @@ def _rejection(window: Window, told: pl.DataFrame) -> tuple[str, int]:
     return window.called(int(often["peer"][0])), int(often["icmp"][0])
 
 
-def _cause(behind: bool, rejected: bool, some: bool) -> str:
+def _cause(behind: Behind, rejected: bool, some: bool) -> str:
     if rejected:
         return "A rule of a firewall, or a route, on the way to the members rejects these calls and says so."
     if some:
-        place = "before the balancer, or a rule of its own," if behind else "before, in or behind the balancer"
-        return f"Something {place} drops what comes from these clients" + (
-            "." if behind else ", or the answers to them."
-        )
-    if behind:
+        if behind.shared:
+            return "Something before the balancer, or a rule of its own, drops what comes from these clients."
+        return "Something before, in or behind the balancer drops what comes from these clients, or the answers to it."
+    if behind.points and not behind.shared:
+        return "The balancer, or something before it or between it and its members, drops these SYNs."
+    if behind.points:
         return "The balancer (or something before it) drops these SYNs: no healthy member, no rule, or no state left."
     return "The balancer, something before it, or the member it chose does not answer."
 
