@@ -80,7 +80,7 @@ def judge(window: Window) -> Iterator[Finding]:
         beside = use.refusals.filter(pl.col("also").list.contains(pools["snat"][0]).fill_null(value=False))
         own = use.refusals.join(pools.select("pool"), "pool", how="semi")
         refused = pl.concat([own, beside]).join(way, "pool")
-        refused = refused.filter(pl.col("free") == 0, pl.col("level_held") >= _FAILING * ports.cast(pl.Int64))
+        refused = refused.filter(pl.col("free_held") == 0, pl.col("level_held") >= _FAILING * ports.cast(pl.Int64))
         # Then it has failed already, and snat-exhaustion says so.
         if not refused.height:
             share = pl.col("peak") / pl.col("ports_available")

@@ -115,6 +115,19 @@ def test_takes_the_other_address_of_a_host_into_account(tmp_path: Path, topology
     assert len(findings(wire, tmp_path, "snat-pressure", topology)) == (topology is not None and taken < 10) * 2
 
 
+def test_no_pressure_is_told_of_either_address_where_ports_may_have_been_held(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(10):
+        hold(wire, way(40000 + at, 1024 + at), START + at * MS, 1000 * at, 0.2)
+        hold(wire, second(44000 + at, 1024 + at), START + (20 + at) * MS, 500_000 + 1000 * at, 0.2)
+    too_many(wire)
+    elsewhere(wire)
+    unknown = TOPOLOGY + TOPOLOGY.replace(SNAT, SECOND_ADDRESS)
+    (found,) = findings(wire, tmp_path, RULE, unknown)
+    assert found.verdict is Verdict.LIKELY
+    assert findings(wire, tmp_path, "snat-pressure", unknown) == []
+
+
 def test_lays_a_refusal_to_the_address_that_its_host_uses(tmp_path: Path) -> None:
     """A translator may keep each host at one address; the busiest one is not that of all."""
     wire = Wire()
