@@ -76,9 +76,9 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _hung(window: Window) -> pl.DataFrame:
     """Paths to members whose request was acknowledged and not answered, with ``waited_ns`` and ``gave_up``."""
-    closes = _closes(window)
     # A hole before the member's last number is an answer too: it was sent, and lost before it was captured.
     spoke = pl.any_horizontal(pl.col("rev_payload_bytes", "rev_missing_bytes") > 0)
+    closes = _closes(window, window.flows.filter(pl.col("fwd_payload_bytes") > 0, ~spoke)["flow"])
     left = pl.any_horizontal(pl.col("rev_fins", "rev_resets") > 0)
     after = closes.filter(pl.col("gave_up_ns") <= pl.col("left_ns"))["flow"]
     answered = window.flows.filter(spoke | (left & ~pl.col("flow").is_in(after.implode())))["leg"].unique()
@@ -106,9 +106,10 @@ def _hung(window: Window) -> pl.DataFrame:
             - pl.col("fwd_last_data_ns"),
             gave_up=ended,
             refused=refused,
+            left=pl.col("left_ns").is_not_null(),
         )
         .group_by("leg")
-        .agg(pl.col("waited_ns").max(), pl.col("gave_up").any(), pl.col("refused").any())
+        .agg(pl.col("waited_ns").max(), pl.col("gave_up", "refused", "left").any())
         .filter(pl.col("waited_ns") >= DEADLINE_NS)
     )
     paths = window.judgeable.join(window.members_frame, _MEMBER, how="semi").join(
@@ -120,18 +121,18 @@ def _hung(window: Window) -> pl.DataFrame:
     return paths.filter(~pl.when(proxied).then(pl.col("last_leg").is_in(answered.implode())).otherwise(other))
 
 
-def _closes(window: Window) -> pl.DataFrame:
+def _closes(window: Window, flows: pl.Series) -> pl.DataFrame:
     """Per flow, when the client gave up and when the member left: a FIN or RST that follows is no answer."""
     kinds = [EVENT_KINDS.index("fin"), EVENT_KINDS.index("rst")]
-    own = pl.col("half") == 0
-    ends = window.events.filter(pl.col("kind").is_in(kinds)).group_by("flow")
-    first = pl.col("time_ns")
+    own, first = pl.col("half") == 0, pl.col("time_ns")
+    ends = window.events.filter(pl.col("kind").is_in(kinds), pl.col("flow").is_in(flows.implode())).group_by("flow")
     return ends.agg(gave_up_ns=first.filter(own).min(), left_ns=first.filter(~own).min())
 
 
 def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, backend: int, port: int) -> Finding | None:
     slowest = _slowest_answer(window, hung)
-    hung = hung.filter(pl.col("waited_ns") > (slowest or 0))
+    # Who answers nobody, and closes politely what its clients have closed, may only listen.
+    hung = hung.filter(pl.col("waited_ns") > (slowest or 0), (pl.lit(slowest) > 0) | ~pl.col("left"))
     if not hung.height or (slowest is None and not (hung.height > 2 and hung["gave_up"].all())):
         return None
     started = hung["first_ns"].min()

@@ -60,6 +60,16 @@ def test_flags_a_member_that_leaves_only_after_its_client(tmp_path: Path, how: i
     assert "waited about 5.0 s" in found.summary
 
 
+def test_spares_a_service_that_only_listens_and_closes_after_its_clients(tmp_path: Path) -> None:
+    """Logs that are sent and never answered."""
+    wire = Wire()
+    for at in range(4):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7)
+        late = T0 + 5 * SECOND + (at + 20) * MS
+        wire.packet(call(1, 40000 + at), late, FIN | ACK, 9001, 50_000 * at + 17, back=True)
+    assert findings(wire, tmp_path, RULE) == []
+
+
 def test_spares_a_member_that_leaves_first(tmp_path: Path) -> None:
     wire = Wire()
     others(wire)
