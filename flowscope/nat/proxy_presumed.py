@@ -133,7 +133,7 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", NUMBERS)
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     return pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("src") != pl.col("dst_b")).select(
-        "front", "back", "asked_ns", "ahead_ns", "behind_ns", mark=_mark(),
+        "front", "back", "asked_ns", "ahead_ns", "behind_ns", mark=kind(),
         front_dst_end="dst_end", back_src="src_b", back_port="dst_port_b",
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def same_target() -> pl.Expr:
     return (one == other) | begins
 
 
-def _mark() -> pl.Expr:
+def kind() -> pl.Expr:
     """The kind of a request, as far as the shortest snap length leaves it."""
     return pl.format("{} {}", "method", pl.col("target").str.head(6))
 
@@ -162,7 +162,7 @@ def _calls(sides: pl.DataFrame, exchanges: pl.DataFrame, nested: pl.DataFrame, s
     return (
         exchanges.filter(pl.col("answered_ns").is_not_null())
         .join(known, "leg")
-        .with_columns(mark=_mark(), served=pl.col("exchange").is_in(nested[side].unique().implode()))
+        .with_columns(mark=kind(), served=pl.col("exchange").is_in(nested[side].unique().implode()))
     )
 
 

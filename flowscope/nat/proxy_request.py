@@ -12,6 +12,7 @@ import polars as pl
 from flowscope.nat.proxy_exchanges import ids, marks
 from flowscope.nat.proxy_lengths import with_length_bits
 from flowscope.nat.proxy_nearest import earlier, earlier_with_key
+from flowscope.nat.proxy_one_host import without_own_calls
 from flowscope.nat.proxy_presumed import presumed_keys, same_target, with_presumed
 from flowscope.nat.proxy_reasons import request_reasons
 from flowscope.nat.proxy_sides import NUMBERS, could_be_proxied, from_elsewhere
@@ -83,7 +84,8 @@ def request_pairs(
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", NUMBERS)
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     pairs = pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("method") == pl.col("method_b"))
-    return _scored(with_presumed(with_ties(pairs, addresses, topology), ties)).select(
+    scored = _scored(with_presumed(with_ties(pairs, addresses, topology), ties))
+    return without_own_calls(scored, sides, fronts, backs).select(
         "front",
         "back",
         "bits",

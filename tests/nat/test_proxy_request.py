@@ -222,3 +222,20 @@ def test_a_request_inside_of_another_on_one_host_is_enough_where_the_rest_was_cu
         world.leg((PROXY, 30000 + number), SERVER, asks(1, "/a", "Via: 1.1 p", took_ms=2), 700 * number**1.5 + 0.2)
     world.cut()
     assert len(world.joins(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(("came", "went", "joined"), [(0, 0, True), (2, 0, False), (0, 2, False)])
+def test_spares_a_service_that_has_calls_of_its_own(tmp_path: Path, came: int, went: int, joined: bool) -> None:
+    """One of its calls lies inside a request of the same line; others of the kind have no partner."""
+    world, service, same = World(), (PROXY, 80), "User-Agent: curl/8"
+    world.leg(A, service, asks(1, "/a", same, took_ms=4), 0)
+    world.leg(BACK, SERVER, asks(1, "/a", same), 0.4)
+    # The time that both sides were captured in.
+    for at in (-300, 900):
+        world.leg((A[0], 47000 + at), service, asks(1, "/z", took_ms=4), at)
+        world.leg((PROXY, 37000 + at), SERVER, asks(1, "/z"), at + 50)
+    for at in range(came):
+        world.leg((A[0], 42000 + at), service, asks(1, "/a", same, took_ms=4), 100 * (at + 1))
+    for at in range(went):
+        world.leg((PROXY, 32000 + at), SERVER, asks(1, "/a", same), 100 * (at + 1))
+    assert (pair(A, BACK, front=service) in world.joins(tmp_path)) is joined
