@@ -57,6 +57,10 @@ def by_host(capture: Capture, clock: TrueClock) -> Capture:
     return Capture(list(capture.links), list(capture.names), capture.snap, frames)
 
 
+#: A clock that is further ahead was moved.
+_MOVED_NS = 10**9
+
+
 @dataclass
 class Heard:
     """What a report says of a run's clocks: the worst of it, and where it is not true."""
@@ -81,8 +85,9 @@ def heard(analysis: Analysis, files: list[str], clocks: Mapping[str, TrueClock],
     weight = dict(analysis.flows.group_by("point").len().iter_rows())
     points = [point for point in analysis.points if point.number in weight]
     for island in _islands(points, files, visible):
-        # Each island is told on the clock of its point with the most flows.
-        reference = min(island, key=lambda point: (-weight[point.number], point.number))
+        # Each island is told on the clock of one of its points, which has no error: one that most others agree with.
+        reference = min(island, key=lambda point: (point.clock_error_ns != 0, -weight[point.number], point.number))
+        result.wrong += _outnumbered(island, reference, clocks, files)
         truly = clocks[files[reference.captures[0]]]
         for point in island:
             _judge(result, analysis, point, reference, (clocks[files[point.captures[0]]], truly), files, visible)
@@ -117,6 +122,14 @@ def _judge(
             result.off_ns, result.bound_ns = worst, point.clock_error_ns
         if max(worst, off) > CLOSE_NS:
             result.wrong.append(f"{point.name}: {max(worst, off):,} ns off, though many paths are shared")
+
+
+def _outnumbered(island: list[Point], reference: Point, clocks: Mapping[str, TrueClock], files: list[str]) -> list[str]:
+    """Says when the reference is one whose clock was moved, and most were not."""
+    moved = [point for point in island if abs(clocks[files[point.captures[0]]].ahead_ns) > _MOVED_NS]
+    if reference in moved and 2 * len(moved) < len(island):
+        return [f"{reference.name}: the only moved clock counts as the right one"]
+    return []
 
 
 def _drift(point: Point, time_ns: int, analysis: Analysis) -> float:
