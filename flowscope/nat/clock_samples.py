@@ -11,7 +11,7 @@ import polars as pl
 
 from flowscope.nat.clock_fit import USUAL_DRIFT, Sample, Stretch, fit
 
-_SYN, _SYN_ACK = 0, 1
+_SYN, _SYN_ACK, _DATA, _TCP = 0, 1, 8, 6
 _CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_syn_ttl")
 #: Clocks of hosts that keep time at all do not differ by more; SYNs alone prove less than that.
 _USUAL_NS = 5_000_000_000
@@ -34,25 +34,40 @@ def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.Data
     edges: Edges = {}
     # The same tuple at both points is beyond doubt. Equal ISNs under other addresses count only where that is missing,
     # and only one hop or more further on: a replay of the trace would tell of its delay, not of the clocks.
-    # Then datagrams; SYNs that nobody answered are the last resort.
-    for samples in (
-        _both_ways(_pairs(openings, ["leg"])),
-        _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn"]))),
-        _answered(datagrams),
-    ):
-        for (a, b), group in samples.group_by("point", "point_b", maintain_order=True):
-            one, other = int(str(a)), int(str(b))
-            if other not in edges.get(one, {}):
-                there = [Sample(*row) for row in group.select("syn_ns_b", "o", "doubt").iter_rows()]
-                back = [Sample(at, -o, doubt) for at, o, doubt in group.select("syn_ns", "o", "doubt").iter_rows()]
-                edges.setdefault(one, {})[other] = fit(there)
-                edges.setdefault(other, {})[one] = fit(back)
+    # Then datagrams, and segments of connections that are older than the capture; SYNs that nobody answered are the
+    # last resort.
+    _add(edges, _both_ways(_pairs(openings, ["leg"])))
+    _add(edges, _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn"]))))
+    _add(edges, _answered(datagrams))
+    if not _all_tied(edges, flows["point"].unique().to_list()):
+        _add(edges, _answered(_segments(flows, events)))
     alike = _pairs(tries, ["fwd_isn", "tsval", "ip_id"])
     for one, other, offset, doubt in _one_way(_further_on(alike)):
         if other not in edges.get(one, {}):
             edges.setdefault(one, {})[other] = [_flat(offset, doubt)]
             edges.setdefault(other, {})[one] = [_flat(-offset, doubt)]
     return edges
+
+
+def _add(edges: Edges, found: pl.DataFrame) -> None:
+    """Adds the pairs of points that have no difference yet."""
+    for (a, b), group in found.group_by("point", "point_b", maintain_order=True):
+        one, other = int(str(a)), int(str(b))
+        if other not in edges.get(one, {}):
+            there = [Sample(*row) for row in group.select("syn_ns_b", "o", "doubt").iter_rows()]
+            back = [Sample(at, -o, doubt) for at, o, doubt in group.select("syn_ns", "o", "doubt").iter_rows()]
+            edges.setdefault(one, {})[other] = fit(there)
+            edges.setdefault(other, {})[one] = fit(back)
+
+
+def _all_tied(edges: Edges, points: list[int]) -> bool:
+    """Whether all points can be reached from the first."""
+    reached, queue = {points[0]}, [points[0]]
+    for here in queue:
+        further = [there for there in edges.get(here, {}) if there not in reached]
+        reached.update(further)
+        queue += further
+    return reached >= set(points)
 
 
 def _flat(offset_ns: int, doubt_ns: int) -> Stretch:
@@ -103,6 +118,23 @@ def _both_ways(pairs: pl.DataFrame) -> pl.DataFrame:
 def meanwhile(wait_ns: pl.Expr) -> pl.Expr:
     """How far clocks drift between a packet and its answer: an answer that was long in coming tells less."""
     return (wait_ns.abs().cast(pl.Float64) * USUAL_DRIFT).cast(pl.Int64)
+
+
+def _segments(flows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Data segments that were seen where a connection's opening was not, as ``datagrams`` are."""
+    old = flows.filter(
+        pl.col("protocol") == _TCP, pl.col("fwd_isn").is_null() | pl.col("rev_isn").is_null()
+    )["flow"]  # fmt: skip
+    data = (
+        events.lazy()
+        .filter(pl.col("kind") == _DATA, pl.col("digest") != 0, pl.col("flags") != 0)
+        .select(
+            "flow", "point", "leg", "half", "ttl", "time_ns", key=pl.struct("seq", "ack", "length", "digest").hash()
+        )
+        .collect()
+    )
+    wanted = data.filter(pl.col("flow").is_in(old.implode()))["key"].unique()
+    return data.filter(pl.col("key").is_in(wanted.implode()))
 
 
 def _answered(datagrams: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowscope.analysis import analyze
 from flowscope.nat.clocks import Clock, Clocks
-from tests.wire import ACK, MS, RST, SYN, T0, Hop, Wire, accept
+from tests.wire import ACK, MS, PSH, RST, SYN, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -102,3 +102,23 @@ def test_of_clocks_that_differ_the_odd_one_is_corrected(tmp_path: Path) -> None:
     offsets = {point.name: point.clock_offset_ns for point in analyze(wire.write(tmp_path)).points}
     assert offsets.pop("hub") == pytest.approx(-3_000 * MS, abs=MS)
     assert all(abs(offset) < MS for offset in offsets.values())
+
+
+@pytest.mark.parametrize("translated", [False, True])
+def test_connections_older_than_the_capture_tell_as_well(tmp_path: Path, translated: bool) -> None:
+    wire = Wire(clock_ns={"inside": 300_000_000_000})
+    for at in range(24):
+        called, member = ("203.0.113.9", 443), ("10.1.0.4", 9443)
+        own = ("10.1.0.1", 20000 + at) if translated else ("198.51.100.7", 40000 + at)
+        hops = [
+            Hop("outside", ("198.51.100.7", 40000 + at), called, 61, 0, 63),
+            Hop("inside", own, member if translated else called, 60, 40_000, 64),
+        ]
+        seq, ack, time = 5_000 + 777_777 * at, 900 + 55_555 * at, T0 + at * 100 * MS
+        wire.packet(hops, time, ACK | PSH, seq, ack, b"question %03d" % at)
+        wire.packet(hops, time + MS, ACK | PSH, ack, seq + 12, b"answer %03d" % at, back=True)
+    analysis = analyze(wire.write(tmp_path))
+    inside = next(point for point in analysis.points if point.name == "inside")
+    assert inside.clock_error_ns is not None
+    assert abs(inside.clock_offset_ns + 300_000_000_000) <= inside.clock_error_ns < 100_000
+    assert [len(legs) for legs in analysis.paths["legs"]] == [1 + translated] * 24
