@@ -7,9 +7,12 @@ import polars as pl
 from flowscope.nat.numbers import endpoint_numbers
 from flowscope.nat.topology import Topology
 
-_TCP = 6
+_TCP, _UDP = 6, 17
 #: Messages of who opened the connection, and of who was called.
-_QUESTIONS, _ANSWERS = ("http-request", "tls-client-hello"), ("http-response", "tls-server-hello")
+_QUESTIONS = ("http-request", "tls-client-hello", "dns-query")
+_ANSWERS = ("http-response", "tls-server-hello", "dns-response")
+#: An end that so many others speak to first, and that speaks first to so few of them, is a service.
+_OTHERS, _SHARE = 3, 0.25
 _RANK = {"syn": 0, "syn-ack": 1, "first": 3}
 
 
@@ -27,8 +30,10 @@ def oriented(flows: pl.DataFrame, messages: pl.DataFrame, addresses: pl.DataFram
     flows = flows.with_columns(_rank=rank, _initiator_low="upward")
     if topology:
         flows = _towards(flows, _served(addresses, topology))
-    if ((flows["_rank"] == 3) & (flows["protocol"] == _TCP)).any():
-        flows = _towards(_asking(flows, messages), _called(flows), pl.col("protocol") == _TCP)
+    if (flows["_rank"] == 3).any():
+        flows = _asking(flows, messages)
+        flows = _towards(flows, _called(flows), pl.col("protocol") == _TCP)
+        flows = _towards(flows, _mostly_called(flows), pl.col("protocol") == _UDP)
         flows = _among_peers(flows)
     if flows["_leg"].n_unique() != flows.height:
         best = (
@@ -55,13 +60,15 @@ def _towards(flows: pl.DataFrame, services: pl.Series, where: pl.Expr | None = N
 
 def _asking(flows: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
     """Turns flows of which nothing else is known so that who asks is the initiator, and who answers is not."""
-    said = messages.filter(pl.col("kind").is_in([*_QUESTIONS, *_ANSWERS]))
+    # Multicast DNS answers without a question, and has no ids (RFC 6762, section 18.1).
+    nobody_asked = (pl.col("kind") == "dns-response") & (pl.col("token") == "0000")
+    said = messages.filter(pl.col("kind").is_in([*_QUESTIONS, *_ANSWERS]), ~nobody_asked.fill_null(value=False))
     if not said.height:
         return flows
     asks = pl.col("half") ^ pl.col("kind").is_in(_ANSWERS).cast(pl.UInt8)
     asker = said.group_by("flow").agg(_asks=asks.first())
     known = flows.join(asker, "flow", how="left", maintain_order="left")
-    guess = (pl.col("_rank") == 3) & (pl.col("protocol") == _TCP) & pl.col("_asks").is_not_null()
+    guess = (pl.col("_rank") == 3) & pl.col("_asks").is_not_null()
     return known.with_columns(
         _rank=pl.when(guess).then(pl.lit(2, pl.Int8)).otherwise("_rank"),
         _initiator_low=pl.when(guess).then(pl.col("upward") ^ (pl.col("_asks") == 1)).otherwise("_initiator_low"),
@@ -94,6 +101,15 @@ def _among_peers(flows: pl.DataFrame) -> pl.DataFrame:
     opener = pl.col("_src").is_in(tcp.filter(pl.col("_rank") <= 1)["_src"].unique().implode())
     answered = counted.filter(pl.col("callers") > 1, pl.col("peers") == 1, ~opener)["flow"]
     return flows.with_columns(_initiator_low=pl.col("_initiator_low") ^ pl.col("flow").is_in(answered.implode()))
+
+
+def _mostly_called(flows: pl.DataFrame) -> pl.Series:
+    """Endpoints of datagrams that others nearly always speak to first: of some the first datagram was lost."""
+    sent = flows.filter(pl.col("protocol") == _UDP)
+    called = sent.group_by(end="_dst").agg(others=pl.col("_src").n_unique())
+    calling = sent.group_by(end="_src").agg(spoken=pl.col("_dst").n_unique())
+    both = called.filter(pl.col("others") >= _OTHERS).join(calling, "end", how="left")
+    return both.filter(pl.col("spoken").fill_null(0) <= _SHARE * pl.col("others"))["end"]
 
 
 def _served(addresses: pl.DataFrame, topology: Topology) -> pl.Series:
