@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.chains import along_chains
 from flowscope.nat.join_reasons import join_reasons
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
@@ -261,11 +262,7 @@ def _chosen(pairs: pl.DataFrame) -> pl.DataFrame:
     ranked = pairs.sort(
         "b", "tracked", "bits", pl.col("gap_ns").abs(), "a", descending=[False, True, True, False, False]
     )
-    ranked = ranked.with_columns(
-        first=pl.col("a").first().over("b"),
-        best=pl.col("bits").first().over("b"),
-        place=pl.int_range(pl.len()).over("b"),
-    )
+    ranked = along_chains(ranked)
     # In a chain of translators the first leg fits as well as the second; it is no rival, it is the same path.
     related = ranked.select(pl.col("a").alias("one"), pl.col("b").alias("other"))
     related = pl.concat([related, related.select(pl.col("other").alias("one"), pl.col("one").alias("other"))])

@@ -122,6 +122,30 @@ def test_two_translators_in_a_row_are_one_path_of_three_legs(tmp_path: Path) -> 
     assert not analysis.paths["ambiguous"].any()
 
 
+@pytest.mark.parametrize("lost", [{0}, {0, 3}, {1, 3}])
+def test_the_leg_amid_two_translators_is_on_the_path_whatever_was_not_captured_of_it(
+    tmp_path: Path, lost: set[int]
+) -> None:
+    wire = Wire()
+    hops = [*full_nat(40000, 20001), Hop("far", ("10.2.0.1", 3333), ("10.3.0.4", 80), 59, 200_000, 64)]
+    hops[:2] = replace(hops[0], reply_ttl=62), replace(hops[1], point="amid", reply_ttl=63)
+    plan = [
+        (False, SYN, 1000, 0, b""),
+        (True, SYN | ACK, 9000, 1001, b""),
+        (False, ACK, 1001, 9001, b""),
+        (False, ACK | 8, 1001, 9001, b"question"),
+        (True, ACK | 8, 9001, 1009, b"answer"),
+    ]
+    for at, (back, flags, seq, ack, payload) in enumerate(plan):
+        seen = [hop for number, hop in enumerate(hops) if number != 1 or at not in lost]
+        # The packet takes as long to those who saw it.
+        for hop in seen:
+            late = 200_000 - hop.delay_ns if back else 0
+            wire.packet([hop], T0 + at * MS + late, flags, seq, ack, payload, back=back, ip_id=at + 1, tsval=7 + at)
+    analysis = joined(wire, tmp_path)
+    assert [len(path) for path in endpoints(analysis)] == [3]
+
+
 def test_a_retried_syn_under_another_snat_port_is_a_second_path(tmp_path: Path) -> None:
     wire = Wire()
     first, second = full_nat(40000, 20001), full_nat(40000, 20002)
