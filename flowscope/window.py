@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import polars as pl
 
@@ -22,6 +23,8 @@ from flowscope.probes.read import read_probes
 from flowscope.probes.recognise import Known, Ranges, recognised
 from flowscope.probes.replay import Health, replay
 from flowscope.snat.usage import PortUse, port_use
+
+Way = Literal["calls", "answers"]
 
 
 @dataclass
@@ -139,6 +142,28 @@ class Window:
         if self.topology.frontends:
             return frozenset(address_numbers(self.addresses, (one.address for one in self.topology.frontends)).values())
         return frozenset(self.paths.filter(pl.col("frontend").is_not_null())["frontend"].unique())
+
+    @cached_property
+    def one_way(self) -> dict[int, Way]:
+        """Points that saw one direction of all connections, by mirror port or filter: what they lack says nothing.
+
+        What acknowledges shows that there was an answer, or a call, which did not pass.
+        """
+        asked, answered = pl.col("fwd_packets") > 0, pl.col("rev_packets") > 0
+        seen = (
+            self.flows.lazy()
+            .filter(pl.col("protocol") == 6)
+            .group_by("point")
+            .agg(
+                both=(asked & answered).any(),
+                calls=(~answered & (pl.col("fwd_syns") > 0) & pl.col("fwd_last_ack").is_not_null()).any(),
+                answers=(~asked & pl.col("rev_last_ack").is_not_null()).any(),
+            )
+            .filter(~pl.col("both"), pl.col("calls") != pl.col("answers"))
+            .select("point", "calls")
+            .collect()
+        )
+        return {point: "calls" if calls else "answers" for point, calls in seen.sort("point").iter_rows()}
 
     @cached_property
     def port_use(self) -> PortUse:

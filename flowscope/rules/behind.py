@@ -24,7 +24,11 @@ def points_behind(window: Window, frontend: int, port: int, first_ns: int, last_
 
     One point on the way to several members is enough, or a point for every member of the pool.
     """
-    alive = [one for one in window.places.values() if one.first_ns <= first_ns and one.last_ns >= last_ns]
+    alive = [
+        one
+        for one in window.places.values()
+        if one.first_ns <= first_ns and one.last_ns >= last_ns and window.one_way.get(one.point) != "answers"
+    ]
     onward = window.judgeable.filter(
         pl.col("frontend") == frontend,
         pl.col("frontend_port") == port,

@@ -89,7 +89,9 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     syns = window.flows_of_legs(paths["last_leg"]).filter(pl.col("fwd_syns") > 0)
     ends = {point: place.last_ns for point, place in window.places.items()}
     told = paths.filter(pl.col("outcome") == "rejected")
-    syns = syns.filter(
+    # Where no answer was ever seen pass, one SYN alone may have been answered in whatever way.
+    deaf = pl.col("point").is_in(list(window.one_way)) & (pl.col("fwd_syns") < _ENOUGH_SYNS)
+    syns = syns.filter(~deaf).filter(
         pl.col("leg").is_in(told["last_leg"].implode())
         | (
             pl.col("at_ns") + DEADLINE_NS

@@ -17,6 +17,8 @@ DEADLINE_NS = 3_000_000_000
 
 #: For so long a client goes on sending its SYN although the answer was on its way.
 _INSISTS_NS = 1_500_000_000
+#: Who sends a SYN so often got no answer, seen or not.
+_ASKED_OFTEN = 3
 
 SCHEMA = {"where": pl.String, "how": pl.String, "sure": pl.Boolean, "syns": pl.Int64, "missed": pl.Boolean}
 """Columns that :func:`describe` adds."""
@@ -58,10 +60,15 @@ def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> 
         where, sure = _rejected(window, backend, flows)
         return where, "icmp", sure, most, True
     started = int(syns["at_ns"].min() or 0)  # type: ignore[arg-type]
+    # Where no answer was ever seen pass, one SYN alone may have been answered in whatever way.
+    if most < _ASKED_OFTEN and outcome == "unanswered" and all(point in window.one_way for point in syns["point"]):
+        return None
     ends = [window.places[point].last_ns for point in syns["point"].unique() if point in window.places]
     if max(ends, default=started) - started < DEADLINE_NS:
         return None
-    home = [place for place in window.points_on(backend) if _alive(place, started)]
+    home = [
+        place for place in window.points_on(backend) if _alive(place, started) and place.point not in window.one_way
+    ]
     if outcome == "half-open":
         sure = all(place.sure for place in home) and bool(home)
         if _answer_lost(flows):

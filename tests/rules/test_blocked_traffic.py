@@ -116,6 +116,36 @@ def test_doubts_a_member_whose_own_point_falls_silent_too(tmp_path: Path) -> Non
     assert any("went down" in caveat for caveat in found.caveats)
 
 
+def calls_only(wire: Wire, point: str) -> None:
+    """Makes a point one that sees what goes to services only, as a mirror port of one direction does."""
+    answers = [port.to_bytes(2, "big") for port in (MEMBERS[0][1], 9999)]
+    wire.frames[point] = [one for one in wire.frames[point] if one[1][34:36] not in answers]
+
+
+def test_spares_calls_that_a_mirror_of_one_direction_shows_without_their_answers(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(4):
+        refuse(wire, call(1, 40000 + at, points="back host"), T0 + at * MS, isn=1000 * at)
+        accept(wire, call(1, 41000 + at, points="back host"), T0 + at * SECOND, isn=70_000 * at + 3)
+    for name in ("a", "b"):
+        del wire.frames[name]
+    calls_only(wire, "back")
+    assert findings(wire, tmp_path, RULE) == []
+
+
+def test_a_members_point_that_sees_one_direction_does_not_show_that_it_sent_nothing(tmp_path: Path) -> None:
+    wire = Wire()
+    alive(wire)
+    for at in range(3):
+        hops = call(1, 40000 + at)
+        ignore(wire, hops, T0, isn=1000 * at)
+        wire.packet(hops, T0 + MS, SYN | ACK, 999_000 + at, 1000 * at + 1, back=True, upto=1)
+    calls_only(wire, "b")
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict) == ("unknown", Verdict.UNDECIDED)
+
+
 def test_names_the_look_alike_of_a_member_that_calls(tmp_path: Path) -> None:
     """Its answer may come straight from the other member, past the balancer."""
     wire = Wire()

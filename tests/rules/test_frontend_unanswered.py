@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import FRONTEND, call, findings
+from tests.rules.scene import FRONTEND, MEMBERS, call, findings
 from tests.wire import MS, T0, Hop, Wire, accept, ignore
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -56,6 +56,17 @@ def test_a_member_alone_does_not_show_that_nothing_went_behind_the_balancer(tmp_
         ignore(wire, call(0, 42000 + at, points="front"), T0 + (20 + at) * SECOND, isn=9_000 * at + 1, tries=3)
     (found,) = findings(wire, tmp_path, RULE, None)
     assert found.verdict is Verdict.LIKELY
+
+
+def test_a_point_that_sees_answers_only_shows_nothing_of_what_went_behind_the_balancer(tmp_path: Path) -> None:
+    wire = outage()
+    for name in ("a", "b"):
+        del wire.frames[name]
+    answers = MEMBERS[0][1].to_bytes(2, "big")
+    wire.frames["back"] = [one for one in wire.frames["back"] if one[1][34:36] == answers]
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is Verdict.LIKELY
+    assert any("No point behind the balancer" in caveat for caveat in found.caveats)
 
 
 def test_calls_that_a_translator_changed_before_the_balancer_count(tmp_path: Path) -> None:
