@@ -47,7 +47,10 @@ class Accepted:
         )
         begun, last = paths["first_ns"].min(), sent["at"].max()
         before = served.filter(pl.col("first_ns") < begun).height
-        after = served.filter(pl.col("first_ns") > last).height
+        # A SYN that is answered at a retry was accepted then.
+        took = window.flows_of_legs(served["last_leg"].unique()).group_by("leg").agg(pl.col("synack_ns").max())
+        served = served.join(took, left_on="last_leg", right_on="leg", how="left", maintain_order="left")
+        after = served.filter(pl.col("first_ns") + pl.col("synack_ns").fill_null(0) > last).height
         return cls(served.height - before - after, before, after)
 
     @property

@@ -150,8 +150,8 @@ def _largest_acknowledged(window: Window, rows: pl.DataFrame, half: int) -> int:
 
 
 def _missing_behind(window: Window, rows: pl.DataFrame, half: int) -> list[int]:
-    """Points that saw these connections, and none of the bytes from the large segment on."""
-    way = "fwd" if half == 0 else "rev"
+    """Points that saw these connections, and nothing of the large segment."""
+    way, other = ("fwd", "rev") if half == 0 else ("rev", "fwd")
     paths = window.judgeable.filter(pl.col("path").is_in(rows["path"].unique().implode())).select("path", leg="legs")
     starts = rows.group_by("path").agg(pl.col("seq").min().cast(pl.Int64))
     seen = (
@@ -161,7 +161,10 @@ def _missing_behind(window: Window, rows: pl.DataFrame, half: int) -> list[int]:
         .filter(pl.col(f"{way}_packets") > 0)
     )
     beyond = (pl.col(f"{way}_next_seq").cast(pl.Int64) - pl.col("seq")) % 2**32
-    short = seen.group_by("point").agg(((beyond == 0) | (beyond >= 2**31)).all().alias("short"))
+    # What comes after it may be small enough to pass: then a hole begins at the last number that is acknowledged.
+    hole = (pl.col(f"{other}_last_ack").cast(pl.Int64) == pl.col("seq")) & (pl.col(f"{way}_missing_bytes") > 0)
+    lacks = (beyond == 0) | (beyond >= 2**31) | hole.fill_null(value=False)
+    short = seen.group_by("point").agg(lacks.all().alias("short"))
     return sorted(short.filter("short")["point"])
 
 

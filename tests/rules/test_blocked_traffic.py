@@ -105,6 +105,22 @@ def test_a_rule_that_came_in_mid_capture_is_no_full_queue(tmp_path: Path) -> Non
     assert "the same clients were served 4 before the first of these." in found.summary
 
 
+def test_a_rule_that_went_away_let_through_what_was_sent_again(tmp_path: Path) -> None:
+    """Those that began in the outage and were answered at a retry after it are no sign of a queue."""
+    wire = Wire()
+    alive(wire, 24)
+    for at in range(4):
+        ignore(wire, call(1, 40000 + at), T0 + at * SECOND, isn=1000 * at, upto=2, tries=3)
+    for at in range(3):
+        hops, isn = call(1, 42000 + at), 90_000 * at + 9
+        for again in range(5):
+            wire.packet(hops, T0 + (3 + again) * SECOND, SYN, isn, upto=2)
+        accept(wire, hops, T0 + 8 * SECOND, isn=isn, answer=8)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["where"], found.verdict, found.count) == ("before-member", Verdict.CONFIRMED, 4)
+    assert "the same clients were served 3 after the last." in found.summary
+
+
 def test_doubts_a_member_whose_own_point_falls_silent_too(tmp_path: Path) -> None:
     """The host went down, or its capture ended: nothing shows that packets were kept from it."""
     wire = Wire()

@@ -33,6 +33,18 @@ def upload(wire: Wire, port: int, at: int, isn: int, *, through: str = "", point
         wire.packet(hops, at + 6000 * MS, RST, 9001, back=True)
 
 
+def test_flags_a_large_segment_whose_small_rest_arrived(tmp_path: Path) -> None:
+    """The end of the upload fits the link: the points behind have a hole where the large segment belongs."""
+    wire = scene()
+    for at in range(3):
+        isn = 50_000 * at + 7
+        wire.packet(call(0, 40000 + at), T0 + at * 20 * MS + 4 * MS, ACK | PSH, isn + 1449, 9001, b"y" * 300)
+        wire.packet(call(0, 40000 + at), T0 + at * 20 * MS + 5 * MS, ACK, 9001, isn + 1, back=True)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 3)
+    assert "never seen at" in found.summary and "back" in found.summary
+
+
 def scene(uploads: int = 3, **options: str) -> Wire:
     wire = Wire()
     for at in range(uploads):
