@@ -56,6 +56,7 @@ from flowscope.rules.probe_evidence import (
     down_since,
     limited,
     longest_run,
+    scattered,
     served_meanwhile,
     severity,
     sources,
@@ -258,6 +259,9 @@ def _verdict(
 ) -> Verdict:
     if longest_run(healths, LOST) < _ENOUGH_IN_A_ROW:
         caveats.append("Never three in a row were lost: loss on the way looks the same.")
+        return Verdict.UNDECIDED
+    if scattered(healths, LOST):
+        caveats.append("Probes between the lost ones were answered, here and there: loss on the way looks the same.")
         return Verdict.UNDECIDED
     if where == "unknown":
         caveats.append("No point at the member was captured, or none is known as such: a member that is down looks so.")

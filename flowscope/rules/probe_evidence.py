@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,26 @@ def all_of_them(healths: Sequence[Health], hows: Sequence[str]) -> int:
     """
     told = pl.concat([health.readings.select("how", "result") for health in healths]).filter(pl.col("result") != "open")
     return told.height if told["how"].is_in(list(hows)).fill_null(value=False).all() else 0
+
+
+def scattered(healths: Sequence[Health], hows: Sequence[str]) -> bool:
+    """True when failures of these kinds come and go among answered probes as chance would have it.
+
+    A block fails all probes for a time: then there are far fewer changes than of as many failures at random (Wald and
+    Wolfowitz's runs).
+    """
+    for health in healths:
+        told = health.readings.filter(pl.col("result") != "open").sort("sent_ns")["how"].is_in(list(hows))
+        failed = told.fill_null(value=False)
+        bad, count = int(failed.sum()), failed.len()
+        both = 2 * bad * (count - bad)
+        if not both:
+            continue
+        runs, expected = int(failed.rle_id().max() or 0) + 1, 1 + both / count  # type: ignore[arg-type]
+        spread = math.sqrt(max(both * (both - count), 0) / (count * count * (count - 1)))
+        if runs > 3 and runs >= expected - 2 * spread:
+            return True
+    return False
 
 
 def down_since(healths: Sequence[Health]) -> str | None:

@@ -85,7 +85,8 @@ def _hung(window: Window) -> pl.DataFrame:
     acked = (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32
     ended = (pl.col("fwd_fins") > 0) | (pl.col("fwd_resets") > 0)
     # The SYN-ACK again, after the ACK that the member's own interface saw: the kernel threw that ACK away.
-    refused = (pl.col("rev_syns") > 1) & pl.col("fwd_last_ack").is_not_null()
+    # Anywhere else that ACK may have been lost after it was seen.
+    refused = (pl.col("rev_syns") > 1) & pl.col("fwd_last_ack").is_not_null() & _at_home(window)
     stuck = window.flows.filter(
         pl.col("protocol") == 6,
         pl.col("fwd_syns") > 0,
@@ -119,6 +120,12 @@ def _hung(window: Window) -> pl.DataFrame:
     proxied = pl.col("method").is_in(PROXIED)
     other = pl.col("legs").list.eval(pl.element().is_in(answered.implode())).list.any()
     return paths.filter(~pl.when(proxied).then(pl.col("last_leg").is_in(answered.implode())).otherwise(other))
+
+
+def _at_home(window: Window) -> pl.Expr:
+    """Whether a flow was seen on the host that was called."""
+    at = [(pl.col("point") == one.point) & pl.col("dst").is_in(sorted(one.hosts)) for one in window.places.values()]
+    return pl.any_horizontal(at) if at else pl.lit(value=False)
 
 
 def _closes(window: Window, flows: pl.Series) -> pl.DataFrame:

@@ -55,6 +55,24 @@ def test_names_the_prober_whose_probes_are_dropped_and_no_other(tmp_path: Path) 
     assert "Probes of 168.63.129.16 were answered." in found.summary
 
 
+def test_doubts_probes_that_get_lost_here_and_there(tmp_path: Path) -> None:
+    """Many of them, three in a row at times: loss on the way, and no rule that denies them."""
+    wire = Wire()
+    said = ["200", "ignore", "200", *["ignore"] * 3, "200", "200", "ignore", "200", *["ignore"] * 2, "200", "200"]
+    rounds(wire, ["200"] * len(said), said, upto=1)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert found.verdict is Verdict.UNDECIDED
+    assert any("here and there" in caveat for caveat in found.caveats)
+
+
+def test_flags_a_block_that_came_twice(tmp_path: Path) -> None:
+    wire = Wire()
+    said = ["200", "200", *["ignore"] * 5, "200", "200", "200", *["ignore"] * 5, "200", "200"]
+    rounds(wire, ["200"] * len(said), said, upto=1)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.verdict, found.count) == (Verdict.CONFIRMED, 10)
+
+
 def test_spares_one_lost_probe(tmp_path: Path) -> None:
     wire = Wire()
     rounds(wire, ["200"] * 6, ["200", "200", "ignore", "200", "200", "200"])

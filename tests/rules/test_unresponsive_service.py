@@ -137,6 +137,26 @@ def test_flags_the_full_accept_queue_with_the_hanging_connections(tmp_path: Path
     assert findings(wire, tmp_path, "blocked-traffic") == []
 
 
+@pytest.mark.parametrize("reaches", [True, False])
+def test_a_syn_ack_that_is_sent_again_tells_of_a_full_queue_on_the_member_only(tmp_path: Path, reaches: bool) -> None:
+    """Where the client's packets get lost on their way to the member, its SYN-ACK comes again as well."""
+    wire = Wire()
+    others(wire)
+    for at in range(3):
+        hops, begun, isn = call(1, 40000 + at), T0 + at * MS, 50_000 * at + 7
+        wire.packet(hops, begun, SYN, isn)
+        for again in (1, 1001, 3001):
+            wire.packet(hops, begun + again * MS, SYN | ACK, 9000, isn + 1, back=True)
+        upto = None if reaches else 2
+        wire.packet(hops, begun + 2 * MS, ACK, isn + 1, 9001, upto=upto)
+        for again in (3, 203, 603, 1403):
+            wire.packet(hops, begun + again * MS, PSH | ACK, isn + 1, 9001, b"question", upto=upto)
+        wire.packet(hops, begun + 6000 * MS, FIN | ACK, isn + 9, 9001, upto=upto)
+    found = findings(wire, tmp_path, RULE)
+    assert [one.facts["how"] for one in found] == ["accept-queue"] * reaches
+    assert bool(findings(wire, tmp_path, "path-loss")) is not reaches
+
+
 def test_spares_a_long_wait_that_ends_in_an_answer(tmp_path: Path) -> None:
     wire = Wire()
     others(wire)
