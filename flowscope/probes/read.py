@@ -167,7 +167,8 @@ def _closed(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
 
     ``begun``: the first that was captured of the member's words is the first it said.
     ``heard_out``: the prober acknowledged no more than was captured as it closed. ``said_all``: the member's close
-    follows what was captured of it. ``denied``: the member's RST is about the SYN.
+    follows what was captured of it. ``denied``: the member's RST is about the SYN. ``half_open``: the prober's is about
+    the SYN-ACK.
     """
     fin, rst, data = (EVENT_KINDS.index(kind) for kind in ("fin", "rst", "data"))
     main = seen.select("path", "rev_end", "rev_isn", "fwd_isn", flow="main")
@@ -182,12 +183,15 @@ def _closed(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
     heard = wrapped(pl.col("ack").cast(pl.Int64) - pl.col("rev_end")).is_between(0, 1) & acks
     follows = pl.col("seq").cast(pl.Int64) == pl.col("rev_end")
     denies = (pl.col("kind") == rst) & (~acks | (wrapped(pl.col("ack").cast(pl.Int64) - pl.col("fwd_isn")) == 1))
+    # What a kernel, or who only wants to know whether the port is open, sends to a SYN-ACK that it does not want.
+    half = (pl.col("kind") == rst) & ~acks & (wrapped(pl.col("seq").cast(pl.Int64) - pl.col("fwd_isn")) == 1)
     closed = ends.group_by(main="flow").agg(
         *(pl.col("at_ns").filter(own).min().alias(f"{name}_closed") for name, own in by.items()),
         prober_rst=pl.col("at_ns").filter(by["prober"], pl.col("kind") == rst).max(),
         heard_out=heard.filter(by["prober"]).first(),
         said_all=follows.filter(by["member"]).first(),
         denied=denies.filter(by["member"]).any(),
+        half_open=half.filter(by["prober"]).any(),
     )
     return closed.join(begun, "main", how="full", coalesce=True)
 

@@ -71,6 +71,21 @@ def test_a_connect_check_needs_no_request(tmp_path: Path) -> None:
     assert read(wire, tmp_path, None) == [("good", None)] * 4
 
 
+@pytest.mark.parametrize(("answer_ms", "result"), [(1, "good"), (700, "unknown")])
+def test_a_check_may_leave_the_connection_half_open(tmp_path: Path, answer_ms: int, result: str) -> None:
+    """A RST that answers the SYN-ACK: it came, and nobody wanted more; or any more."""
+    wire = Wire()
+    for at in range(6):
+        hops, when, isn = probe(0, 50000 + at), T0 + at * SECOND, 10_000 * at + 5
+        wire.packet(hops, when, SYN, isn)
+        wire.packet(hops, when + answer_ms * MS, SYN | ACK, isn + 77, isn + 1, back=True)
+        wire.packet(hops, when + (answer_ms + 1) * MS, RST, isn + 1)
+    quick = (
+        known().replace('"http"', '"tcp"').replace('path = "/up"\n', "").replace("timeout_s = 0.9", "timeout_s = 0.5")
+    )
+    assert {one for one, _ in read(wire, tmp_path, quick)} == {result}
+
+
 def test_a_prober_that_speaks_http_and_sent_no_request_proves_nothing(tmp_path: Path) -> None:
     wire = Wire()
     rounds(wire, ["200", "tcp", "200"])
