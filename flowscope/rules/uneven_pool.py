@@ -82,13 +82,15 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
         from_ns=pl.col("first_ns").min() - gap, to_ns=pl.col("first_ns").max() + gap
     )
     # A member whose probes are all good, and that nobody was sent to, has a share as well; guesses know no such member.
-    idle = _idle(group, set(seen.select("backend", "backend_port").iter_rows())) if group and group.name else []
+    idle = _idle(group, set(seen.select("backend", "backend_port").iter_rows())) if group and group.name else {}
     if spans.height + len(idle) < 2:
         return None
     # A member that joins late or leaves early is short of connections for that reason.
     together = seen.filter(pl.col("first_ns").is_between(spans["from_ns"].max(), spans["to_ns"].min()))
     out = group.out() if group else []
     together = together.filter(~pl.any_horizontal(False, *(pl.col("first_ns").is_between(*one) for one in out)))
+    # Nor can a member that nobody was sent to have had a share before it was up.
+    together = together.filter(pl.col("first_ns") >= max(idle.values(), default=0))
     counts = together.group_by("backend", "backend_port").len().sort("len", "backend", descending=[True, False])
     total, reached = int(counts["len"].sum()), spans.height
     number = reached + len(idle)
@@ -165,14 +167,14 @@ def _members(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> p
     return reached.join(pl.DataFrame(ends, schema=schema, orient="row"), ["backend", "backend_port"], how="semi")
 
 
-def _idle(group: Group, reached: set[End]) -> list[End]:
-    """Members that no connection went to, though every prober of them was content all the time."""
-    found = []
+def _idle(group: Group, reached: set[End]) -> dict[End, int]:
+    """Members that no connection went to, though every prober of them was content; and since when they are up."""
+    found = {}
     for end in group.members:
         told = group.health.get(end[0], ())
         fine = [one.timeline[-1:] and one.timeline[-1].state == "up" and not one.failed.height for one in told]
         if end not in reached and fine and all(fine) and "shape" not in {one.series.by for one in told}:
-            found.append(end)
+            found[end] = max(one.timeline[-1].time_ns for one in told)
     return found
 
 
