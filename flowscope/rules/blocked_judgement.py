@@ -28,15 +28,21 @@ class Accepted:
     after: int
 
     @classmethod
-    def of(cls, window: Window, paths: pl.DataFrame, member: tuple[int, int] | None) -> Accepted:
+    def of(cls, window: Window, paths: pl.DataFrame, member: tuple[int, int] | None, where: str) -> Accepted:
         """Counts them.
 
         Args:
             window: what is judged.
             paths: those without an answer.
             member: the one that they called, None when they are one client's to every member.
+            where: where most of them got lost.
         """
-        key = ["client", *_MEMBER] if member else ["client"]
+        if member is None:
+            # All that was one client's, or one address', failed.
+            return cls(0, 0, 0)
+        # Clients that called once each show nothing of their own: a queue turns away whoever comes.
+        once = where == "in-member" and paths.height < 2 * paths["client"].n_unique() > 2
+        key = _MEMBER if once else ["client", *_MEMBER]
         served = window.judgeable.filter(pl.col("outcome").is_in(SERVED)).join(
             paths.select(key).unique(), key, how="semi"
         )
@@ -97,8 +103,8 @@ def _seen(
         return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
     if accepted.meanwhile and how == "silent":
         return Verdict.UNDECIDED, [
-            f"{accepted.meanwhile:,} other connections of the same clients to the same port were accepted: a full "
-            f"accept queue or loss fits as well."
+            f"{accepted.meanwhile:,} other connections to the same port were accepted meanwhile: a full accept queue "
+            f"or loss fits as well."
         ]
     if where == "before-member" and _fell_silent(window, paths):
         return Verdict.UNDECIDED, [

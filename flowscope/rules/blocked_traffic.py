@@ -57,40 +57,50 @@ from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
+#: So many calls of one client to the only member are more than a queue that was full for a moment.
+_ENOUGH_AT_ONE = 3
 _MEMBER = ["backend", "backend_port"]
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per member, or per client when one client alone fails at every member."""
-    silent = describe(window)
-    if not silent.height:
-        return
-    alone = _lone_clients(window, silent)
-    for (client,), paths in silent.filter(pl.col("client").is_in(alone)).group_by("client", maintain_order=True):
-        yield _finding(window, paths, int(str(client)), None)
-    rest = silent.filter(~pl.col("client").is_in(alone))
+    rest = _with_source(window, describe(window))
+    # Rules match the address that is on the wire there: a translator's, which may stand for several clients or some
+    # of their calls.
+    for whose in ("source", "client"):
+        alone = _lone(window, rest, whose)
+        for (client,), paths in rest.filter(pl.col(whose).is_in(alone)).group_by(whose, maintain_order=True):
+            yield _finding(window, paths, int(str(client)), None)
+        rest = rest.filter(~pl.col(whose).is_in(alone))
     for (backend, port), paths in rest.group_by(_MEMBER, maintain_order=True):
         yield _finding(window, paths, None, (int(str(backend)), int(str(port))))
 
 
-def _lone_clients(window: Window, silent: pl.DataFrame) -> list[int]:
-    """Clients all of whose connections to every member fail, while other clients get answers."""
+def _with_source(window: Window, paths: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``source``: the client's address as members see it."""
+    sources = window.legs.select(last_leg="leg", source="src")
+    return paths.join(sources, "last_leg", how="left", maintain_order="left")
+
+
+def _lone(window: Window, silent: pl.DataFrame, whose: str) -> list[int]:
+    """Clients (``whose`` = ``client`` or ``source``) whose connections to every member fail, while others' pass."""
     members = silent.select(_MEMBER).unique()
-    to_members = window.judgeable.join(endpoints(window), _MEMBER, how="semi")
+    to_members = _with_source(window, window.judgeable.join(endpoints(window), _MEMBER, how="semi"))
     # A refusal is an answer too: nothing was dropped on the way.
     answered = to_members.filter(pl.col("outcome").is_in([*SERVED, "refused"]))
     found = []
-    for (client,), paths in silent.group_by("client", maintain_order=True):
+    for (client,), paths in silent.group_by(whose, maintain_order=True):
         hit = paths.select(_MEMBER).unique()
-        others = answered.filter(pl.col("client") != client).join(hit, _MEMBER, how="semi").select(_MEMBER).unique()
-        also_silent = silent.filter(pl.col("client") != client).join(hit, _MEMBER, how="semi")
+        others = answered.filter(pl.col(whose) != client).join(hit, _MEMBER, how="semi").select(_MEMBER).unique()
+        also_silent = silent.filter(pl.col(whose) != client).join(hit, _MEMBER, how="semi")
         # A member that answers nobody is a fault of its own, and no sign against this client.
         dead = also_silent.join(others, _MEMBER, how="anti").height
         if (
-            answered.filter(pl.col("client") == client).height == 0
+            answered.filter(pl.col(whose) == client).height == 0
             and others.height > 0
             and not dead
-            and (hit.height > 1 or members.height == 1)
+            # At one member only, a few calls without an answer are as well that member's, above all beside others'.
+            and (hit.height > 1 or (members.height == 1 and paths.height >= _ENOUGH_AT_ONE and not also_silent.height))
         ):
             found.append(int(str(client)))
     return found
@@ -101,7 +111,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     how = "icmp" if (paths["how"] == "icmp").any() else "silent"
     backend = member[0] if member else int(paths["backend"][0])
     port = member[1] if member else int(paths["backend_port"][0])
-    accepted = Accepted.of(window, paths, member)
+    accepted = Accepted.of(window, paths, member, where)
     told = tell(window, paths)
     verdict, caveats = judgement(window, paths, where, how, (backend, port), accepted)
     if _let_in(told) and verdict is not Verdict.UNDECIDED and where != "in-member":
@@ -131,7 +141,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         summary += f" Only {named} met this; the member answered other clients in the same captures."
     summary += accepted.sentence
     if client is not None:
-        summary += _seen_as(window, paths, client)
+        summary += _stands_for(window, paths, client)
         summary = f"All of {called}'s {summary[0].lower()}{summary[1:]} Other clients reach the same members."
     return Finding(
         rule="blocked-traffic",
@@ -243,8 +253,8 @@ def _next(window: Window, where: str, backend: int, port: int, paths: pl.DataFra
     return f"{tcpdump_line([host], port, 'member.pcap')}  ({place})"
 
 
-def _seen_as(window: Window, paths: pl.DataFrame, client: int) -> str:
-    """The address that members see, where a translator gives the client another one: rules name that one."""
-    legs = window.legs.filter(pl.col("leg").is_in(paths["last_leg"].implode()))
-    shown = legs["src"].unique().sort()
-    return f" Members see it as {window.address(int(shown[0]))}." if shown.len() == 1 and shown[0] != client else ""
+def _stands_for(window: Window, paths: pl.DataFrame, client: int) -> str:
+    """The clients behind an address that a translator gave them; rules name that address."""
+    hidden = [number for number in paths["client"].unique().sort() if number != client]
+    named = ", ".join(map(window.called, hidden[:3])) + f" and {len(hidden) - 3:,} others" * (len(hidden) > 3)
+    return f" A translator gives this address to {named}." if hidden else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, call, findings, probe
+from tests.rules.scene import CLIENTS, FRONTEND, MEMBERS, TOPOLOGY, call, findings, probe
 from tests.wire import ACK, MS, SYN, T0, Hop, Wire, accept, ignore, refuse
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -174,16 +174,47 @@ def test_names_the_look_alike_of_a_member_that_calls(tmp_path: Path) -> None:
     assert any("asymmetric-return" in caveat for caveat in found.caveats)
 
 
-def test_tells_the_address_that_members_see_of_a_client_behind_a_translator(tmp_path: Path) -> None:
+def test_many_clients_that_one_member_turns_away_are_one_finding_about_it(tmp_path: Path) -> None:
+    """Each of them called once and got no answer: that is no block of each of them."""
+    wire = Wire()
+    alive(wire)
+    for at in range(5):
+        accept(wire, call(1, 42000 + at, f"198.51.100.{20 + at}"), T0 + at * SECOND, isn=90_000 * at + 9, answer=8)
+        ignore(wire, call(1, 40000 + at, f"198.51.100.{40 + at}"), T0 + at * MS, isn=1000 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (dict(found.subject), found.count) == ({"member": "10.1.0.5:9443"}, 5)
+    assert found.verdict is Verdict.UNDECIDED
+
+
+def test_names_the_address_that_members_see_of_clients_behind_a_translator(tmp_path: Path) -> None:
     wire = Wire()
     alive(wire)
     for member in (0, 1):
         accept(wire, call(member, 43000 + member), T0 + 5 * SECOND, isn=31 + member, answer=32)
-        inside = Hop("lan", ("192.168.7.20", 30000 + member), FRONTEND, 64, 10_000, 62)
+        inside = Hop("lan", (f"192.168.7.2{member}", 30000 + member), FRONTEND, 64, 10_000, 62)
         ignore(wire, [inside, *call(member, 40000 + member, CLIENTS[1])], T0 + member * MS, isn=1000 * member)
     (found,) = findings(wire, tmp_path, RULE)
-    assert dict(found.subject) == {"client": "192.168.7.20"}
-    assert f"Members see it as {CLIENTS[1]}." in found.summary
+    assert (dict(found.subject), found.count) == ({"client": CLIENTS[1]}, 2)
+    assert "A translator gives this address to 192.168.7.20, 192.168.7.21." in found.summary
+
+
+def test_names_the_one_of_two_snat_addresses_that_is_blocked(tmp_path: Path) -> None:
+    """Every client is served under the other one: neither a client nor a member is at fault."""
+    wire = Wire()
+    for at in range(12):
+        client, begun, bad = CLIENTS[at % 2], T0 + at * SECOND, at % 3 == 0
+        front = Hop("front", (client, 40000 + at), FRONTEND, 61, 100_000, 63)
+        snat, member = ("10.1.0.251" if bad else "10.1.0.250", 20000 + at), MEMBERS[at // 3 % 2]
+        onward = [Hop("back", snat, member, 60, 160_000), Hop("ab"[at // 3 % 2], snat, member, 60, 200_000)]
+        if bad:
+            ignore(wire, [front, *onward], begun, isn=90_000 * at + 9, upto=2)
+        else:
+            accept(wire, [front, *onward], begun, isn=90_000 * at + 9)
+    full = TOPOLOGY.replace('pool = "shop"', 'pool = "shop"\nmode = "dnat+snat"', 1)
+    (found,) = findings(wire, tmp_path, RULE, full)
+    assert (dict(found.subject), found.count) == ({"client": "10.1.0.251"}, 4)
+    assert (found.facts["where"], found.verdict) == ("before-member", Verdict.CONFIRMED)
+    assert f"gives this address to {CLIENTS[0]}, {CLIENTS[1]}." in found.summary
 
 
 def test_flags_an_icmp_reject_by_the_member(tmp_path: Path) -> None:
