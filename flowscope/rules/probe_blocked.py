@@ -167,12 +167,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     lost = [health for health in healths if health.failed["how"].is_in(list(LOST)).any()]
     endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, lost)
     sent = sum(health.sent for health in lost)
-    place = {
-        "before-member": "got lost before they reached it",
-        "in-member": "reached it and got no answer",
-        "return-path": "were answered, but the answer got lost on the way back",
-        "unknown": "got no answer",
-    }[where]
+    place = "were rejected with ICMP" if (failed["how"] == "rejected").all() else _PLACES[where]
     summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
     if known.height and not listened.height:
         caveats.append(
@@ -183,7 +178,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     elif 0 < known.height < failed.height:
         caveats.append(f"Where was seen of {known.height:,}; of the others no point at the member saw the time.")
         verdict = max(verdict, Verdict.LIKELY if known.height < _RUN else verdict, key=lambda one: one.rank)
-    served = served_meanwhile(window, member, failed)
+    served = served_meanwhile(window, member, port, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."
     if fine := [health for health in healths if health not in lost and health.succeeded]:
@@ -222,6 +217,12 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     )
 
 
+_PLACES = {
+    "before-member": "got lost before they reached it",
+    "in-member": "reached it and got no answer",
+    "return-path": "were answered, but the answer got lost on the way back",
+    "unknown": "got no answer",
+}
 _CAUSES = {
     "before-member": "Something between the balancer and the member drops the prober's packets: a security group, a "
     "firewall or a route.",

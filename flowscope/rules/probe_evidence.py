@@ -10,6 +10,7 @@ import polars as pl
 
 from flowscope.findings import Severity, Verdict
 from flowscope.nat.outcomes import SERVED
+from flowscope.probes.asked import pools_probed
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text
 from flowscope.rules.evidence import Proof, prove
@@ -118,14 +119,20 @@ def sources(window: Window, healths: Sequence[Health]) -> str:
     return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def served_meanwhile(window: Window, member: int, failed: pl.DataFrame) -> int:
-    """Clients' connections to the member that worked between its first and its last failed probe."""
-    fine = window.judgeable.filter(
-        pl.col("backend") == member,
-        pl.col("outcome").is_in(SERVED),
-        pl.col("first_ns").is_between(failed["sent_ns"].min(), failed["decided_ns"].max()),
-    )
-    return fine.height
+def served_meanwhile(window: Window, member: int, port: int, failed: pl.DataFrame) -> int:
+    """Clients' connections to the probed service that worked between the member's first and its last failed probe."""
+    fine = window.judgeable.filter(pl.col("backend") == member, pl.col("outcome").is_in(SERVED))
+    fine = fine.filter(pl.col("backend_port").is_in(_served_ports(window, member, port, fine["backend_port"].unique())))
+    return fine.filter(pl.col("first_ns").is_between(failed["sent_ns"].min(), failed["decided_ns"].max())).height
+
+
+def _served_ports(window: Window, member: int, port: int, called: pl.Series) -> list[int]:
+    """Where clients meet the service that is probed there; none where it may be either of several."""
+    address = window.address(member)
+    told = {one.port for pool in pools_probed(window, member, port) for one in pool.members if one.address == address}
+    if told:
+        return sorted(told)
+    return [port] if port in called else called.to_list() if called.len() == 1 else []
 
 
 def _one_sided(window: Window, healths: Sequence[Health]) -> bool:

@@ -96,7 +96,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         summary += f" {others:,} more failed in other ways."
     if fine := [health for health in healths if health not in failing and health.succeeded]:
         summary += f" Probes of {sources(window, fine)} were good."
-    served = served_meanwhile(window, member, failed)
+    served = served_meanwhile(window, member, port, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the service itself works."
     facts: dict[str, Fact] = {"how": how, "failed": failed.height, "sent": sent}

@@ -73,6 +73,18 @@ def test_flags_a_block_that_came_twice(tmp_path: Path) -> None:
     assert (found.verdict, found.count) == (Verdict.CONFIRMED, 10)
 
 
+def test_tells_probes_that_are_rejected_from_those_that_get_no_answer(tmp_path: Path) -> None:
+    wire = Wire()
+    rounds(wire, ["200"] * 9, ["200"])
+    for at in range(1, 7):
+        hops, when, isn = probe(1, 52000 + at), T0 + at * SECOND, 90_000 + 1000 * at
+        wire.packet(hops, when, SYN, isn)
+        wire.icmp_error(hops, when + MS, "10.1.0.5", 3, 13, isn)
+    (found,) = findings(wire, tmp_path, RULE, known())
+    assert (found.facts["how"], found.facts["icmp_code"]) == ("icmp", 13)
+    assert "were rejected with ICMP." in found.summary
+
+
 def test_spares_one_lost_probe(tmp_path: Path) -> None:
     wire = Wire()
     rounds(wire, ["200"] * 6, ["200", "200", "ignore", "200", "200", "200"])

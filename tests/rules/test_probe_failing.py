@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowscope.findings import Verdict
 from tests.probes.asking import REQUEST, SECOND, ask, known, rounds
-from tests.rules.scene import findings
-from tests.wire import FIN, RST, T0, Hop, Wire
+from tests.rules.scene import FRONTEND, call, findings
+from tests.wire import FIN, RST, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "probe-failing"
@@ -35,6 +36,23 @@ def test_flags_each_way_to_fail(tmp_path: Path, met: str, how: str, status: int 
     assert (found.facts["how"], found.facts.get("status"), found.count) == (how, status, 3)
     assert found.verdict is Verdict.CONFIRMED
     assert found.evidence
+
+
+@pytest.mark.parametrize(("ports", "told"), [((9443,), True), ((9443, 9080), False)])
+@pytest.mark.parametrize("topology", [known(), None])
+def test_says_that_the_service_works_only_of_the_one_that_is_probed(
+    tmp_path: Path, ports: tuple[int, ...], told: bool, topology: str | None
+) -> None:
+    """A member of two services: without a topology nobody knows which of them the probe is about."""
+    wire = Wire()
+    rounds(wire, ["200", *["503"] * 6, "200"], ["200"] * 8)
+    for at in range(12):
+        port = ports[at % len(ports)]
+        hops = [replace(hop, dst=("10.1.0.4", port)) if hop.point != "front" else hop for hop in call(0, 30000 + at)]
+        front = [replace(hop, dst=(FRONTEND[0], port - 9000)) if hop.point == "front" else hop for hop in hops]
+        accept(wire, front, T0 + at * SECOND // 2, isn=7_000_000 + 1000 * at, answer=9_000_000 + 1000 * at)
+    (found,) = findings(wire, tmp_path, RULE, topology)
+    assert ("the service itself works" in found.summary) == (told or topology is not None)
 
 
 def test_flags_a_refusal_at_the_members_own_interface(tmp_path: Path) -> None:
