@@ -49,6 +49,10 @@ def test_no_member() -> None:
     ]
 
 
+def test_what_lies_behind_a_second_frontend_was_not_seen() -> None:
+    assert said(calls(("10.1.0.9", 9443), backend=None, backend_port=None), given()) == []
+
+
 def test_another_port() -> None:
     assert said(calls(("10.1.0.4", 80), count=4), given()) == [
         "Frontend shop (203.0.113.9:443) went on to 10.1.0.4:80 in 4 paths, "
