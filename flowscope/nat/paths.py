@@ -151,7 +151,8 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame, messages: pl.DataFrame) ->
     flags = flows.select(
         "leg",
         syn=tcp & (pl.col("fwd_syns") > 0),
-        syn_ack=tcp & (pl.col("rev_syns") > 0),
+        # An answer to another SYN gives no number.
+        syn_ack=tcp & pl.col("rev_isn").is_not_null(),
         completed=(completed | ((pl.col("fwd_syns") + pl.col("rev_syns") > 0) & alone)).fill_null(value=False),
         refused=letters.str.contains("r") & (pl.col("rev_syns") == 0) & (pl.col("fwd_syns") > 0)
         & (pl.col("rev_payload_bytes") == 0),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.analysis import Analysis, analyze
-from tests.wire import ACK, MS, RST, SYN, T0, Hop, Wire, accept
+from tests.wire import ACK, MS, PSH, RST, SYN, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -44,6 +44,27 @@ def test_a_try_that_was_held_is_joined_beside_one_that_was_not(tmp_path: Path) -
     retried(wire, outbound(2001), outbound(2002, held_ns=2_400_000), outbound(2003))
     _, joined = legs(tmp_path, wire)
     assert joined == 3
+
+
+def test_an_answer_that_went_astray_opens_nothing(tmp_path: Path) -> None:
+    """Two clients on one port behind a translator: the answer to the second one's SYN goes to the first."""
+    wire = Wire()
+    first, second = (Hop("front", (f"198.51.100.{at}", 5000), ("203.0.113.9", 80), 64, 1_000) for at in (1, 2))
+    behind = Hop("back", ("10.1.0.1", 5000), ("10.1.0.4", 8080), 63, 60_000)
+    # The first one's connection is older than the capture.
+    wire.packet([first, behind], T0, PSH | ACK, 500, 900, b"question", ip_id=7)
+    wire.packet([first, behind], T0 + MS, PSH | ACK, 900, 508, b"answer", back=True, ip_id=8)
+    wire.packet([second, behind], T0 + 400 * MS, SYN, 70_000, ip_id=9)
+    wire.packet([first, behind], T0 + 401 * MS, SYN | ACK, 31_000, 70_001, back=True)
+    wire.packet([first, behind], T0 + 402 * MS, RST, 70_001)
+    analysis = analyze(wire.write(tmp_path))
+    ends = {row["client"]: row for row in analysis.paths.to_dicts()}
+    assert len(ends) == analysis.paths.height == 2
+    assert all(len(row["legs"]) == 2 for row in ends.values())
+    flows = analysis.flows.filter(analysis.flows["point"] == 0)
+    assert 31_000 not in flows.filter(flows["fwd_isn"].is_null())["rev_isn"].to_list()
+    (older,) = (row for row in ends.values() if row["method"] != "isn")
+    assert older["outcome"] == "unknown"
 
 
 def test_a_replay_with_all_tries_is_not_joined(tmp_path: Path) -> None:

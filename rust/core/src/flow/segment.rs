@@ -80,10 +80,7 @@ pub fn segment(flow: &mut Flow, half: usize, packet: &Packet, payload: &[u8], at
 }
 
 fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
-    // A SYN-ACK for another SYN than this flow's: that one was not captured, and its number is none of this flow.
-    let stray = half == 1
-        && packet.flags & flag::ACK != 0
-        && flow.half(0).opening.as_ref().is_some_and(|syn| packet.ack != syn.isn.wrapping_add(1));
+    let stray = packet.flags & flag::ACK != 0 && is_stray(flow, half, packet);
     let own = flow.half_mut(half);
     own.syns += 1;
     if stray {
@@ -97,6 +94,15 @@ fn opening(flow: &mut Flow, half: usize, packet: &Packet, time_ns: i64) {
     } else if flow.syn_ack_ns == NEVER {
         flow.syn_ack_ns = time_ns;
     }
+}
+
+/// A SYN-ACK for another SYN than this flow's, or with another number than what its half has sent already: the SYN it
+/// answers was not captured, and its number is none of this flow.
+fn is_stray(flow: &Flow, half: usize, packet: &Packet) -> bool {
+    let own = flow.half(half);
+    let goes_before = packet.seq == own.low_seq || packet.seq.wrapping_add(1) == own.low_seq;
+    let another = half == 1 && flow.half(0).opening.as_ref().is_some_and(|syn| packet.ack != syn.isn.wrapping_add(1));
+    another || own.sequenced && !goes_before
 }
 
 /// SYN to final ACK, when this is that ACK.
