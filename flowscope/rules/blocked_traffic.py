@@ -52,7 +52,7 @@ from flowscope.rules.blocked_judgement import Accepted, judgement
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.security_answers import Told, explained, tell
-from flowscope.rules.silence import describe, endpoints
+from flowscope.rules.silence import DEADLINE_NS, describe, endpoints
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -138,7 +138,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     whose = [] if member is None else _only_some(window, paths, member)
     if whose:
         named = ", ".join(map(window.called, whose[:3])) + f" and {len(whose) - 3:,} others" * (len(whose) > 3)
-        summary += f" Only {named} met this; the member answered other clients in the same captures."
+        summary += f" Only {named} met this; the member answered other clients meanwhile."
     summary += accepted.sentence
     if client is not None:
         summary += _stands_for(window, paths, client)
@@ -205,9 +205,11 @@ def _remedies(where: str, called: str, port: int, one_client: bool) -> tuple[str
 
 
 def _only_some(window: Window, paths: pl.DataFrame, member: tuple[int, int]) -> list[int]:
-    """The clients that were blocked, when the member answered others; empty when it answered nobody."""
+    """The clients that were blocked, when the member answered others meanwhile; empty when it answered nobody."""
+    begun, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
     to_it = window.judgeable.filter(pl.col("backend") == member[0], pl.col("backend_port") == member[1])
     blocked = paths["client"].unique().sort()
+    to_it = to_it.filter(pl.col("first_ns").is_between(begun, last + DEADLINE_NS))
     others = to_it.filter(pl.col("outcome").is_in([*SERVED, "refused"]), ~pl.col("client").is_in(blocked.implode()))
     return blocked.to_list() if others.height else []
 

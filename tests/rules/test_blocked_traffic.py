@@ -97,10 +97,13 @@ def test_spares_answers_to_senders_that_never_ask_again(tmp_path: Path) -> None:
 def test_a_rule_that_came_in_mid_capture_is_no_full_queue(tmp_path: Path) -> None:
     wire = Wire()
     alive(wire, 24)
+    accept(wire, call(1, 43000, CLIENTS[1]), T0 + 50 * MS, isn=77, answer=78)
     for at in range(4):
         accept(wire, call(1, 42000 + at), T0 + at * SECOND, isn=90_000 * at + 9, answer=8)
         ignore(wire, call(1, 40000 + at), T0 + (8 + at) * SECOND, isn=1000 * at, upto=2)
     (found,) = findings(wire, tmp_path, RULE)
+    # The other client was served before it as well, and never called again.
+    assert found.title == "Connections to vm-b on port 9443 are blocked"
     assert (found.facts["where"], found.verdict, found.count) == ("before-member", Verdict.CONFIRMED, 4)
     assert "the same clients were served 4 before the first of these." in found.summary
 
