@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.numbers import endpoint
-from flowscope.nat.streams import same_streams
+from flowscope.nat.streams import apart_ns, same_streams
 
 _TCP = 6
 #: What was in flight when a capture began or ended.
@@ -34,12 +34,14 @@ def overlapping(flows: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
         missing: legs without SYN; one of a pair has none.
 
     Returns:
-        ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (``b`` is upstream where it is negative), ``gap_ns``.
+        ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (``b`` is upstream where it is negative), ``gap_ns``,
+        and ``apart_ns``: how long after one was last seen the other began, by their own clocks.
     """
     columns = [f"{half}_{name}" for half in _HALVES for name in _SIDE]
     tcp = flows.filter(pl.col("protocol") == _TCP).select(
-        "leg", "point", "first_ns", "last_ns", *columns, one=endpoint("src"), other=endpoint("dst")
-    )
+        "leg", "point", *columns, begin_ns="at_ns", end_ns=pl.col("at_ns") + pl.col("last_ns") - pl.col("first_ns"),
+        one=endpoint("src"), other=endpoint("dst"),
+    )  # fmt: skip
     own = tcp.filter(pl.col("leg").is_in(missing.implode())).drop_nulls(columns)
     if not own.height:
         return pl.DataFrame()
@@ -60,8 +62,9 @@ def overlapping(flows: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("leg").is_in(missing.implode()) | pl.col("leg_b").is_in(missing.implode()))
     drop = pl.col("fwd_ttl_max").cast(pl.Int16) - pl.col("fwd_ttl_max_b").cast(pl.Int16)
     kept = pairs.select(
-        "point", "point_b", turned="turned_b", a="leg", b="leg_b", drop=drop, gap_ns=pl.lit(_GAP_NS, pl.Int64)
-    )
+        "point", "point_b", turned="turned_b", a="leg", b="leg_b", drop=drop, gap_ns=pl.lit(_GAP_NS, pl.Int64),
+        apart_ns=apart_ns(),
+    )  # fmt: skip
     bare = same_streams(tcp, missing)
     return pl.concat([kept, bare.select(kept.columns)]).unique(["a", "b"], keep="first", maintain_order=True)
 

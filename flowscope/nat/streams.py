@@ -30,12 +30,13 @@ def same_streams(tcp: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
     """Pairs of legs whose ranges of sequence numbers meet both ways, which chance does not explain.
 
     Args:
-        tcp: flows with ``leg``, ``point``, their ends as numbers (``one``, ``other``), and of both halves ``base_seq``,
-            ``next_seq`` and ``ttl_max``.
+        tcp: flows with ``leg``, ``point``, ``begin_ns``, ``end_ns``, their ends (``one``, ``other``), and of both
+            halves ``base_seq``, ``next_seq`` and ``ttl_max``.
         missing: legs without SYN; one of a pair has none.
 
     Returns:
-        ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (negative where ``b`` is upstream), ``gap_ns``.
+        ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (negative where ``b`` is upstream), ``gap_ns``, and
+        ``apart_ns`` (:func:`apart_ns`).
     """
     known = tcp.drop_nulls(_COLUMNS).with_row_index("row").with_columns(*(_length(half) for half in _HALVES))
     known = known.filter(*(pl.col(f"{half}_bytes") < _LONGEST_BYTES for half in _HALVES))
@@ -44,8 +45,15 @@ def same_streams(tcp: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
     back = known.rename(swapped | {"one": "other", "other": "one"}).select(known.columns)
     both = pl.concat([known.with_columns(turned=pl.lit(value=False)), back.with_columns(turned=pl.lit(value=True))])
     return _sure(_met(own, both), known["leg"].n_unique()).select(
-        "point", "point_b", "turned", "drop", a="leg", b="leg_b", gap_ns=pl.col("drop").sign().cast(pl.Int64) * _GAP_NS
+        "point", "point_b", "turned", "drop", a="leg", b="leg_b", apart_ns=apart_ns(),
+        gap_ns=pl.col("drop").sign().cast(pl.Int64) * _GAP_NS,
     ).unique(["a", "b"], keep="first", maintain_order=True)  # fmt: skip
+
+
+def apart_ns() -> pl.Expr:
+    """How long after one of two flows was last seen the other began; 0 where they overlap."""
+    late = pl.col("begin_ns_b") - pl.col("end_ns"), pl.col("begin_ns") - pl.col("end_ns_b")
+    return pl.max_horizontal(*late, pl.lit(0, pl.Int64))
 
 
 def _met(own: pl.DataFrame, both: pl.DataFrame) -> pl.DataFrame:

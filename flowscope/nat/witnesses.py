@@ -22,6 +22,8 @@ _SEGMENTS = (8, 6, 3, 2)
 _NEIGHBOURS = 24
 #: Copies of one data segment are compared with so many neighbours in time; a twin is never far.
 _SEGMENT_NEIGHBOURS = 6
+#: A connection that says nothing for longer between the parts that two points saw is not believed to be one.
+_SILENT_NS = 60_000_000_000
 
 MEETINGS = {
     "a": pl.UInt64,
@@ -185,19 +187,25 @@ def _ranges(flows: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -> p
         return pl.DataFrame(schema=MEETINGS)
     island = dict(islands.select("point", "island").iter_rows())
     where = [pl.col(name).replace_strict(island, return_dtype=pl.Int64) for name in ("point", "point_b")]
-    return met.with_columns(
-        by=pl.lit("range"),
-        crowd=pl.lit(2),
-        shared=pl.lit(1),
-        ways=pl.lit(2),
-        half=pl.lit(0),
-        same_point=pl.col("point") == pl.col("point_b"),
-        same_clock=where[0] == where[1],
-        same_id=pl.lit(value=True),
-        same_tsval=pl.lit(value=True),
-        ip_id=pl.lit(0),
-        tsval=pl.lit(0),
-    ).select(*(pl.col(name).cast(kind) for name, kind in MEETINGS.items()))
+    # A replay has the same numbers, at another time.
+    now = (where[0] != where[1]) | (pl.col("apart_ns") <= _SILENT_NS)
+    return (
+        met.filter(now)
+        .with_columns(
+            by=pl.lit("range"),
+            crowd=pl.lit(2),
+            shared=pl.lit(1),
+            ways=pl.lit(2),
+            half=pl.lit(0),
+            same_point=pl.col("point") == pl.col("point_b"),
+            same_clock=where[0] == where[1],
+            same_id=pl.lit(value=True),
+            same_tsval=pl.lit(value=True),
+            ip_id=pl.lit(0),
+            tsval=pl.lit(0),
+        )
+        .select(*(pl.col(name).cast(kind) for name, kind in MEETINGS.items()))
+    )
 
 
 def _segments(events: pl.DataFrame, islands: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:

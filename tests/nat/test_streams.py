@@ -10,7 +10,7 @@ import pytest
 
 from flowscope.analysis import analyze
 from flowscope.nat.streams import same_streams
-from tests.wire import ACK, MS, PSH, T0, Hop, Wire
+from tests.wire import ACK, MS, PSH, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -58,10 +58,22 @@ def test_spares_what_is_far_apart(tmp_path: Path) -> None:
     assert [len(legs) for legs in analyze(wire.write(tmp_path)).paths["legs"]] == [1, 1]
 
 
+@pytest.mark.parametrize(("later_s", "paths"), [(0, 1), (300, 2)])
+def test_spares_a_replay_minutes_later(tmp_path: Path, later_s: int, paths: int) -> None:
+    wire = Wire()
+    stream(wire, 0, 5_000, (range(40), range(16, 30)))
+    wire.frames["back"] = [(at + later_s * SECOND, data, length) for at, data, length in wire.frames["back"]]
+    # What ties the clocks of the two points.
+    accept(wire, [Hop("front", ("192.0.2.1", 5), ("192.0.2.9", 80)), Hop("back", ("192.0.2.1", 5), ("192.0.2.9", 80))])
+    found = analyze(wire.write(tmp_path)).paths
+    assert found.height == paths + 1
+
+
 def legs(dice: random.Random, count: int, longest: int, *, outside: bool) -> list[dict[str, int]]:
     rows = []
     for _ in range(count):
         row = {"point": int(outside), "one": dice.randrange(2**40), "other": dice.randrange(2**40)}
+        row |= {"begin_ns": 0, "end_ns": SECOND}
         for half, ttl in (("fwd", 64 - (not outside)), ("rev", 63 + (not outside))):
             base = dice.randrange(2**32)
             end = (base + dice.randrange(longest)) % 2**32
