@@ -66,14 +66,18 @@ def judge(window: Window) -> Iterator[Finding]:
         pl.col("outcome").is_in([*SERVED, "half-open", "refused", "unanswered"]),
         ~pl.col("method").str.starts_with("proxy"),
     ).unique("first_leg", keep="first", maintain_order=True)
+    if not opened.height:
+        return
+    # Once for all: there may be thousands of frontends.
+    pools = {end: one for one in reversed(groups(window)) for end in one.frontends}
     for (frontend, port), paths in opened.group_by("frontend", "frontend_port", maintain_order=True):
-        found = _finding(window, paths, int(str(frontend)), int(str(port)))
+        end = int(str(frontend)), int(str(port))
+        found = _finding(window, paths, pools.get(end), *end)
         if found is not None:
             yield found
 
 
-def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> Finding | None:
-    group = next((one for one in groups(window) if (frontend, port) in one.frontends), None)
+def _finding(window: Window, paths: pl.DataFrame, group: Group | None, frontend: int, port: int) -> Finding | None:
     members = _members(window, paths, frontend, port)
     seen = paths.join(members, ["backend", "backend_port"], how="semi")
     # A member that seldom gets one was in rotation for about one of its usual gaps before its first and after its last.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowscope.findings import Verdict
+from flowscope.probes.compare import Group, groups
+from flowscope.rules import uneven_pool
 from flowscope.rules.uneven_pool import tail
+from flowscope.window import Window
 from tests.probes.asking import ask, known
 from tests.rules.scene import call, findings, probe
 from tests.wire import MS, T0, Wire, accept
@@ -108,3 +112,22 @@ def test_flags_few_clients_that_are_spread_themselves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "freedom", "chance"), [(3.84, 1, 0.05), (5.99, 2, 0.05), (10.83, 1, 1e-3)])
 def test_the_tail_agrees_with_the_tables(value: float, freedom: int, chance: float) -> None:
     assert tail(value, freedom) == pytest.approx(chance, rel=0.5)
+
+
+def test_pools_are_put_together_once_however_many_frontends_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(window: Window) -> list[Group]:
+        asked.append(window)
+        return groups(window)
+
+    monkeypatch.setattr(uneven_pool, "groups", counted)
+    wire = Wire()
+    for at in range(6):
+        front, back = call(0, 40000 + at, "198.51.100.7", "front host")
+        called = replace(front, dst=(f"203.0.113.{30 + at}", 443))
+        accept(wire, [called, back], T0 + at * 20 * MS, isn=9_000 * at + 3)
+    findings(wire, tmp_path, RULE, None)
+    assert len(asked) == 1
