@@ -44,8 +44,8 @@ class Shift:
 
     @property
     def right(self) -> bool:
-        """Within one probe, or inside the range that the report gives."""
-        return abs(self.intervals) <= 1 or self.inside
+        """Within one probe, or inside the range that the report gives; what is told comes late, never early."""
+        return -1 - SLACK_S / self.interval_s <= self.intervals <= 1 or self.inside
 
 
 def shifts(told: dict[str, Any], topology: dict[str, Any], report: dict[str, Any]) -> Iterator[Shift]:
