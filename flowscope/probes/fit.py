@@ -51,8 +51,12 @@ def fitting(
         found.append((setting, _likelihood(policy, setting, parts, choice, interval)))
     best = max(chance for _, chance in found)
     # As likely as under any setting if nobody is ever taken out: then the balancer does not act on these probes.
-    if choice.likelihood({one: [(own[0].start_ns, 1.0)] for one, own in parts.items() if own}, opens=False) >= best:
+    untouched = choice.likelihood({one: [(own[0].start_ns, 1.0)] for one, own in parts.items() if own}, opens=False)
+    if untouched >= best:
         return (), None
+    if untouched >= best - log(_ODDS) and not _closes(policy, [one for one, _ in found], parts, choice, interval, best):
+        # All failed together and got clients all the while: the moment between tells next to nothing.
+        return tuple(candidates(policy)), min(candidates(policy), key=lambda one: apart(turns(policy, one), usual))
     fits = [(setting, chance) for setting, chance in found if chance >= best - log(_ODDS)]
     if len(fits) == len(found) or _ignores(policy, fits, parts):
         return (), None
@@ -66,15 +70,24 @@ def apart(one: tuple[int, int], other: tuple[int, int]) -> int:
     return abs(one[0] - other[0]) + abs(one[1] - other[1])
 
 
+def _closes(
+    policy: str, settings: Sequence[Probe], parts: Mapping[int, Sequence[Episode]], choice: Chosen, interval: int,
+    best: float,
+) -> bool:  # fmt: skip
+    """True when one of the settings is as likely without sending clients to all members while none is in."""
+    return any(_likelihood(policy, one, parts, choice, interval, (False,)) >= best for one in settings)
+
+
 def _likelihood(
-    policy: str, setting: Probe, parts: Mapping[int, Sequence[Episode]], choice: Chosen, interval: int
-) -> float:
+    policy: str, setting: Probe, parts: Mapping[int, Sequence[Episode]], choice: Chosen, interval: int,
+    ways: Sequence[bool] = (False, True),
+) -> float:  # fmt: skip
     """Under the best that can be said of what is not known besides: how soon it acts, and what it does with none in."""
     return max(
         choice.likelihood(doing, opens=opens)
         for late in _LATE
         for doing in [{one: steps(policy, setting, own, round(late * interval)) for one, own in parts.items()}]
-        for opens in (False, True)
+        for opens in ways
     )
 
 

@@ -86,3 +86,18 @@ def test_turns_are_what_takes_out_and_brings_back(policy: str) -> None:
         fall, rise = turns(policy, setting)
         told: list[tuple[int, bool | None]] = [(at, at >= 20) for at in range(40)]
         assert Play(policy, setting, 1, {0: told}).changes(setting)[0] == [(fall - 1, "down"), (19 + rise, "up")]
+
+
+def test_who_all_fail_together_and_get_clients_all_the_while_tell_next_to_nothing() -> None:
+    """A balancer that opens when none is in: when it did shows but for a moment."""
+    rng = random.Random(5)
+    done = play(rng, "front-door", 4)
+    steps_of = {one: [time for time, _ in own][:16] for one, own in done.told.items()}
+    done.told = {one: [(time, at < 4) for at, time in enumerate(own)] for one, own in steps_of.items()}
+    last = max(own[-1] for own in steps_of.values())
+    done.came = [(time, rng.choice(list(done.told)), client) for time, _, client in done.came if time < last]
+    done.refused = []
+    fits, point = fitting(done.policy, done.told, done.chosen(), done.interval_ns)
+    assert point is None or (
+        turns(done.policy, point) == turns(done.policy, None) and len(fits) == len(candidates(done.policy))
+    )
