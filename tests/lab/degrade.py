@@ -146,5 +146,5 @@ def cut_file(path: Path, share: float) -> int:
 
 def copy(run: Path, to: Path, without: tuple[str, ...] = ()) -> Path:
     """A copy of a run to spoil, without some of its files."""
-    shutil.copytree(run, to, ignore=shutil.ignore_patterns(*without, "report*.json"))
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns(*without, "report*.json", ".*"))
     return to
