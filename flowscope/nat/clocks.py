@@ -17,7 +17,7 @@ from flowscope.nat.clock_fit import Sample, Stretch, fit
 from flowscope.nat.clock_samples import Edges, measured_edges
 
 #: Hosts that keep time by NTP are nearer to one another.
-_AGREE_NS = 1_000_000
+AGREE_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _agreeing(reached: dict[int, Clock], point: int) -> int:
     """How many clocks show about the time of this one: of several that differ, the odd one is likelier wrong."""
     own = reached[point]
     return sum(
-        abs(one.offset_ns - own.offset_ns) <= max(_AGREE_NS, one.error_ns + own.error_ns) for one in reached.values()
+        abs(one.offset_ns - own.offset_ns) <= max(AGREE_NS, one.error_ns + own.error_ns) for one in reached.values()
     )
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.proxy_presumed import kind
+from flowscope.nat.proxy_presumed import BACKS_SERVED, FRONTS_SERVED, kind
 
-#: Of the calls of a kind that both sides know: how many must have a partner on either side.
-_BACKS_SERVED, _FRONTS_SERVED = 0.9, 0.6
 #: Bits of an identifier that tie by themselves.
 _TELLING = 8.0
 _GROUP = ["dst_end", "src_b"]
@@ -63,7 +61,7 @@ def without_own_calls(
         inside = inside.filter(pl.col("asked_ns").is_between("since", "until"))
         share = pl.col("exchange").is_in(tied[side].unique().implode()).mean()
         shares = shares.join(inside.group_by(_GROUP).agg(share.alias(name)), _GROUP, how="left")
-    enough = shares.filter(pl.col("came") >= _FRONTS_SERVED, pl.col("went") >= _BACKS_SERVED)
+    enough = shares.filter(pl.col("came") >= FRONTS_SERVED, pl.col("went") >= BACKS_SERVED)
     believed = pairs.join(
         enough.select(*_GROUP, believed=pl.lit(value=True)), _GROUP, how="left", maintain_order="left"
     )

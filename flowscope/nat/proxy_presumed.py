@@ -21,7 +21,7 @@ TIES = {
 #: Clear pairs that a tie needs.
 _CLEAR = 8
 #: Of the calls that lie between the first and the last clear pair: how many must have a partner on either side.
-_BACKS_SERVED, _FRONTS_SERVED = 0.9, 0.6
+BACKS_SERVED, FRONTS_SERVED = 0.9, 0.6
 #: A proxy sends a request on, and a response back, within this time; one that is stalled needs longer now and then.
 _PASSING_NS, _STALLED_NS = 20_000_000, 250_000_000
 _SLACK_NS = 100_000
@@ -68,7 +68,7 @@ def presumed_ties(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame
     common = nested.select(*groups, "mark").unique()
     served = _share(found, common, calls, ["back_src", "back_port"]).rename({"share": "backs_served"})
     served = _share(served, common, asked, ["front_dst_end"]).rename({"share": "fronts_served"})
-    ties = served.filter(pl.col("backs_served") >= _BACKS_SERVED, pl.col("fronts_served") >= _FRONTS_SERVED)
+    ties = served.filter(pl.col("backs_served") >= BACKS_SERVED, pl.col("fronts_served") >= FRONTS_SERVED)
     return (
         ties.sort(groups)
         .with_row_index("tie")

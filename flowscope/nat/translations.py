@@ -5,9 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.numbers import endpoint
-
-PROXIED = ("proxy-protocol", "proxy-request", "timing")
-"""Methods that join the two connections of a proxy, not the legs of one connection."""
+from flowscope.nat.outcomes import PROXIED
 
 _ENDS = ("src", "src_port", "dst", "dst_port")
 

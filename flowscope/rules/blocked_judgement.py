@@ -8,10 +8,9 @@ import polars as pl
 
 from flowscope.findings import Verdict
 from flowscope.nat.outcomes import SERVED
+from flowscope.rules.silence import ENOUGH_SYNS
 from flowscope.window import Window
 
-#: So many copies of SYNs must have gone unanswered before silence is more than loss.
-_ENOUGH_SYNS = 3
 #: So many connections in a row, all of them silent, are an outage with a beginning and an end.
 _ENOUGH_IN_A_ROW = 3
 _MEMBER = ["backend", "backend_port"]
@@ -99,7 +98,7 @@ def _seen(
                 "be seen here (asymmetric-return)."
             )
         return Verdict.UNDECIDED, caveats
-    if int(paths["syns"].sum()) < _ENOUGH_SYNS and how == "silent":
+    if int(paths["syns"].sum()) < ENOUGH_SYNS and how == "silent":
         return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
     if accepted.meanwhile and how == "silent":
         return Verdict.UNDECIDED, [

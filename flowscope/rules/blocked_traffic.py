@@ -137,8 +137,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         summary += f" {contrast} so the balancer goes on sending clients there."
     whose = [] if member is None else _only_some(window, paths, member)
     if whose:
-        named = ", ".join(map(window.called, whose[:3])) + f" and {len(whose) - 3:,} others" * (len(whose) > 3)
-        summary += f" Only {named} met this; the member answered other clients meanwhile."
+        summary += f" Only {_named(window, whose)} met this; the member answered other clients meanwhile."
     summary += accepted.sentence
     if client is not None:
         summary += _stands_for(window, paths, client)
@@ -258,5 +257,8 @@ def _next(window: Window, where: str, backend: int, port: int, paths: pl.DataFra
 def _stands_for(window: Window, paths: pl.DataFrame, client: int) -> str:
     """The clients behind an address that a translator gave them; rules name that address."""
     hidden = [number for number in paths["client"].unique().sort() if number != client]
-    named = ", ".join(map(window.called, hidden[:3])) + f" and {len(hidden) - 3:,} others" * (len(hidden) > 3)
-    return f" A translator gives this address to {named}." if hidden else ""
+    return f" A translator gives this address to {_named(window, hidden)}." if hidden else ""
+
+
+def _named(window: Window, clients: list[int]) -> str:
+    return ", ".join(map(window.called, clients[:3])) + f" and {len(clients) - 3:,} others" * (len(clients) > 3)

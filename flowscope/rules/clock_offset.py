@@ -40,13 +40,12 @@ import polars as pl
 
 from flowscope.capture.points import Point
 from flowscope.findings import Evidence, Fact, Finding, Severity, Verdict
+from flowscope.nat.clocks import AGREE_NS
 from flowscope.rules.evidence import prove
 from flowscope.window import Window
 
 SEVERITY = Severity.INFO
 
-#: Hosts that keep time by NTP are nearer to one another.
-_NOTABLE_NS = 1_000_000
 #: Estimates of which a large part may be error say little.
 _SURE_RATIO = 10
 
@@ -55,7 +54,7 @@ def judge(window: Window) -> Iterator[Finding]:
     """One finding per point whose clock was corrected."""
     for point in window.points:
         offset, error = abs(point.clock_offset_ns), point.clock_error_ns
-        if error is not None and offset >= _NOTABLE_NS and offset > error:
+        if error is not None and offset >= AGREE_NS and offset > error:
             found = _finding(window, point, error)
             if found is not None:
                 yield found

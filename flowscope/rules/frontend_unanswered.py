@@ -47,13 +47,11 @@ from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
 from flowscope.rules.behind import Behind, points_behind
 from flowscope.rules.evidence import prove, tcpdump_line
-from flowscope.rules.silence import DEADLINE_NS
+from flowscope.rules.silence import DEADLINE_NS, ENOUGH_SYNS
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
-#: So many copies of SYNs must have gone unanswered before silence is more than loss.
-_ENOUGH_SYNS = 3
 #: So many calls of one client, none of which was served, are no loss when everybody else is served.
 _ENOUGH_CALLS = 3
 _FRONTEND = ["called", "called_port"]
@@ -90,7 +88,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     ends = {point: place.last_ns for point, place in window.places.items()}
     told = paths.filter(pl.col("outcome") == "rejected")
     # Where no answer was ever seen pass, one SYN alone may have been answered in whatever way.
-    deaf = pl.col("point").is_in(list(window.one_way)) & (pl.col("fwd_syns") < _ENOUGH_SYNS)
+    deaf = pl.col("point").is_in(list(window.one_way)) & (pl.col("fwd_syns") < ENOUGH_SYNS)
     syns = syns.filter(~deaf).filter(
         pl.col("leg").is_in(told["last_leg"].implode())
         | (
@@ -175,7 +173,7 @@ def _verdict(
     if rejected:
         return verdict, caveats
     others = f"{meanwhile:,} other calls were served in the same time"
-    if copies < _ENOUGH_SYNS or (meanwhile >= calls and not (whose and behind.shared)):
+    if copies < ENOUGH_SYNS or (meanwhile >= calls and not (whose and behind.shared)):
         verdict = Verdict.UNDECIDED
         fits = "a block behind the balancer" if whose and meanwhile else "loss before the balancer"
         caveats.append(f"{others}: {fits} fits as well.")

@@ -53,13 +53,10 @@ from flowscope.rules.denied_probes import denied_probes
 from flowscope.rules.denied_unseen import denied_unseen
 from flowscope.rules.evidence import Note, prove, tcpdump_line
 from flowscope.rules.security_answers import REACHED, UNPLACED, Told, served_against, tell
-from flowscope.rules.silence import describe
+from flowscope.rules.silence import ENOUGH_SYNS, describe
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
-
-#: So many copies of SYNs must have gone unanswered before silence is more than loss.
-_ENOUGH_SYNS = 3
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -207,7 +204,7 @@ def _verdict(
                 "was in force."
             )
             return Verdict.UNDECIDED, False
-        if int(paths["syns"].sum()) < _ENOUGH_SYNS:
+        if int(paths["syns"].sum()) < ENOUGH_SYNS:
             caveats.append("Too few SYNs were sent to tell a block from loss.")
             return Verdict.UNDECIDED, True
         caveats.append("A file says what rules would do, not what they did: a flow log of that time would prove it.")

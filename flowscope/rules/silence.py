@@ -15,6 +15,8 @@ _SYN, _SYN_ACK = EVENT_KINDS.index("syn"), EVENT_KINDS.index("syn-ack")
 #: Silence is judged only when the capture went on for so long after the first SYN (a Linux client has retried twice).
 DEADLINE_NS = 3_000_000_000
 
+#: So many copies of SYNs must have gone unanswered before silence is more than loss.
+ENOUGH_SYNS = 3
 #: For so long a client goes on sending its SYN although the answer was on its way.
 _INSISTS_NS = 1_500_000_000
 #: Who sends a SYN so often got no answer, seen or not.

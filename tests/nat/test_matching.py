@@ -242,21 +242,25 @@ def test_mid_stream_legs_join_by_shared_segments_and_go_the_same_way(tmp_path: P
     assert found == [[("198.51.100.7:40000", "203.0.113.9:443"), ("10.1.0.1:20001", "10.1.0.4:9443")]]
 
 
+def exchange(isn: int, answer: int, word: bytes) -> list[tuple[bool, int, int, int, bytes]]:
+    """A handshake, a question and its answer: whether the server sends, flags, both numbers, payload."""
+    question, reply = b"question of " + word, b"answer to " + word
+    return [
+        (False, SYN, isn, 0, b""),
+        (True, SYN | ACK, answer, isn + 1, b""),
+        (False, ACK, isn + 1, answer + 1, b""),
+        (False, ACK | 8, isn + 1, answer + 1, question),
+        (True, ACK | 8, answer + 1, isn + 1 + len(question), reply),
+    ]
+
+
 def renumbered(
     wire: Wire, hops: list[Hop], time_ns: int, isn: int, answer: int, shifts: tuple[int, int], word: bytes
 ) -> None:
     """A connection whose second hop has other numbers: all of each half shifted by a constant."""
     for hop, (there, back) in zip(hops, ((0, 0), shifts), strict=True):
         one, other = (isn + there) % 2**32, (answer + back) % 2**32
-        question, reply = b"question of " + word, b"answer to " + word
-        plan = [
-            (False, SYN, one, 0, b""),
-            (True, SYN | ACK, other, one + 1, b""),
-            (False, ACK, one + 1, other + 1, b""),
-            (False, ACK | 8, one + 1, other + 1, question),
-            (True, ACK | 8, other + 1, one + 1 + len(question), reply),
-        ]
-        for at, (backward, flags, seq, ack, payload) in enumerate(plan):
+        for at, (backward, flags, seq, ack, payload) in enumerate(exchange(one, other, word)):
             when = time_ns + at * MS
             numbers = (seq % 2**32, ack % 2**32)
             wire.packet([hop], when, flags, *numbers, payload, back=backward, ip_id=at + 1, tsval=7 + at)
@@ -291,17 +295,9 @@ def syn_proxied(wire: Wire, hops: list[Hop], isn: int, lost: dict[int, set[int]]
         lost: for each hop the packets that were not captured: 0 SYN, 1 SYN-ACK, 2 ACK, 3 question, 4 answer.
         word: what is asked.
     """
-    question, reply = b"question of " + word, b"answer to " + word
     for at, hop in enumerate(hops):
-        answer = 9_000_000 + 77_777 * at
-        plan = [
-            (False, SYN, isn, 0, b""),
-            (True, SYN | ACK, answer, isn + 1, b""),
-            (False, ACK, isn + 1, answer + 1, b""),
-            (False, ACK | 8, isn + 1, answer + 1, question),
-            (True, ACK | 8, answer + 1, isn + 1 + len(question), reply),
-        ]
-        for number, (back, flags, seq, ack, payload) in enumerate(plan):
+        packets = exchange(isn, 9_000_000 + 77_777 * at, word)
+        for number, (back, flags, seq, ack, payload) in enumerate(packets):
             if number not in lost.get(at, set()):
                 time = T0 + number * MS
                 wire.packet([hop], time, flags, seq, ack, payload, back=back, ip_id=number + 1, tsval=7 + number)
