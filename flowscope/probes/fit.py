@@ -26,7 +26,10 @@ _Fit = tuple[Probe, float]
 def fitting(
     policy: str, told: Mapping[int, Sequence[Told]], choice: Chosen, interval: int
 ) -> tuple[tuple[Probe, ...], Probe | None]:
-    """The settings that fit what clients got, and the one to go by; none when all fit, or none does."""
+    """The settings that fit what clients got, and the one to go by; none when all fit, or none does.
+
+    Where all members failed together and got clients all the while, all fit, and the documented one is gone by.
+    """
     failing = _all_failing(told)
     parts = {one: list(_episodes(one, own, choice, interval, failing)) for one, own in told.items()}
     late = round(_LATE[-1] * interval)

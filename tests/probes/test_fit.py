@@ -89,15 +89,18 @@ def test_turns_are_what_takes_out_and_brings_back(policy: str) -> None:
 
 
 def test_who_all_fail_together_and_get_clients_all_the_while_tell_next_to_nothing() -> None:
-    """A balancer that opens when none is in: when it did shows but for a moment."""
-    rng = random.Random(5)
-    done = play(rng, "front-door", 4)
-    steps_of = {one: [time for time, _ in own][:16] for one, own in done.told.items()}
-    done.told = {one: [(time, at < 4) for at, time in enumerate(own)] for one, own in steps_of.items()}
-    last = max(own[-1] for own in steps_of.values())
-    done.came = [(time, rng.choice(list(done.told)), client) for time, _, client in done.came if time < last]
-    done.refused = []
-    fits, point = fitting(done.policy, done.told, done.chosen(), done.interval_ns)
-    assert point is None or (
-        turns(done.policy, point) == turns(done.policy, None) and len(fits) == len(candidates(done.policy))
-    )
+    """A balancer that opens when none is in: what chance sends where in between is no threshold."""
+    told, documented = [], 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        done = play(rng, "front-door", 4)
+        times = {one: [time for time, _ in own][:16] for one, own in done.told.items()}
+        done.told = {one: [(time, at < 4) for at, time in enumerate(own)] for one, own in times.items()}
+        last = max(own[-1] for own in times.values())
+        done.came = [(time, rng.choice(list(done.told)), client) for time, _, client in done.came if time < last]
+        done.refused = []
+        told.append(verdict(done))
+        _, point = fitting(done.policy, done.told, done.chosen(), done.interval_ns)
+        documented += point is not None and turns(done.policy, point) == turns(done.policy, None)
+    assert told.count("out") <= 0.02 * len(told), told
+    assert documented >= 0.5 * len(told), told
