@@ -10,20 +10,14 @@ from math import log2
 
 import polars as pl
 
+from flowscope.nat.sequence_ranges import GAP_NS, HALVES, either_way, meet, with_lengths
+
 #: What may have been in flight when a capture began or ended.
 _SLACK_BYTES = 4_096
-#: Longer ranges are not compared.
-_LONGEST_BYTES = 2**30
 #: Bits of proof that are left once every leg that a leg could have met by chance is counted.
 _SURE_BITS = 20.0
 #: Cells of sequence numbers in which ranges are looked for, as powers of two: of ranges up to so many bytes, of all.
 _CELL, _SHORT_BYTES, _WIDE_CELL = 20, 2**23, 26
-#: When the two legs met is not known; it counts as a doubtful distance.
-_GAP_NS = 100_000_000
-
-_HALVES = ("fwd", "rev")
-_SIDE = ("base_seq", "next_seq", "ttl_max")
-_COLUMNS = [f"{half}_{name}" for half in _HALVES for name in _SIDE]
 
 
 def same_streams(tcp: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
@@ -38,15 +32,11 @@ def same_streams(tcp: pl.DataFrame, missing: pl.Series) -> pl.DataFrame:
         ``a``, ``b``, ``point``, ``point_b``, ``turned``, ``drop`` (negative where ``b`` is upstream), ``gap_ns``, and
         ``apart_ns`` (:func:`apart_ns`).
     """
-    known = tcp.drop_nulls(_COLUMNS).with_row_index("row").with_columns(*(_length(half) for half in _HALVES))
-    known = known.filter(*(pl.col(f"{half}_bytes") < _LONGEST_BYTES for half in _HALVES))
-    own = known.filter(pl.col("leg").is_in(missing.implode()))
-    swapped = {f"{h}_{n}": f"{o}_{n}" for h, o in (("fwd", "rev"), ("rev", "fwd")) for n in (*_SIDE, "bytes")}
-    back = known.rename(swapped | {"one": "other", "other": "one"}).select(known.columns)
-    both = pl.concat([known.with_columns(turned=pl.lit(value=False)), back.with_columns(turned=pl.lit(value=True))])
+    known = with_lengths(tcp).with_row_index("row")
+    own, both = known.filter(pl.col("leg").is_in(missing.implode())), either_way(known)
     return _sure(_met(own, both), known["leg"].n_unique()).select(
         "point", "point_b", "turned", "drop", a="leg", b="leg_b", apart_ns=apart_ns(),
-        gap_ns=pl.col("drop").sign().cast(pl.Int64) * _GAP_NS,
+        gap_ns=pl.col("drop").sign().cast(pl.Int64) * GAP_NS,
     ).unique(["a", "b"], keep="first", maintain_order=True)  # fmt: skip
 
 
@@ -58,7 +48,7 @@ def apart_ns() -> pl.Expr:
 
 def _met(own: pl.DataFrame, both: pl.DataFrame) -> pl.DataFrame:
     """Pairs that have a cell in common in both halves."""
-    short = pl.all_horizontal(pl.col(f"{half}_bytes") <= _SHORT_BYTES for half in _HALVES)
+    short = pl.all_horizontal(pl.col(f"{half}_bytes") <= _SHORT_BYTES for half in HALVES)
     found = [
         (own.filter(short), both.filter(short), _CELL),
         (own.filter(~short), both, _WIDE_CELL),
@@ -76,7 +66,7 @@ def _met(own: pl.DataFrame, both: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cells(table: pl.DataFrame, size: int) -> pl.DataFrame:
-    for half in _HALVES:
+    for half in HALVES:
         begin = pl.col(f"{half}_base_seq").cast(pl.Int64) - _SLACK_BYTES
         end = begin + pl.col(f"{half}_bytes") + 2 * _SLACK_BYTES
         cells = pl.int_ranges(begin // 2**size, end // 2**size + 1)
@@ -87,11 +77,11 @@ def _cells(table: pl.DataFrame, size: int) -> pl.DataFrame:
 
 def _sure(pairs: pl.DataFrame, legs: int) -> pl.DataFrame:
     """The pairs, one leg a hop further on than the other both ways, that chance would not make meet."""
-    drop, rise = (pl.col(f"{half}_ttl_max").cast(pl.Int16) - pl.col(f"{half}_ttl_max_b") for half in _HALVES)
+    drop, rise = (pl.col(f"{half}_ttl_max").cast(pl.Int16) - pl.col(f"{half}_ttl_max_b") for half in HALVES)
     same_ends = (pl.col("one") == pl.col("one_b")) & (pl.col("other") == pl.col("other_b"))
-    places = [pl.col(f"{half}_bytes") + pl.col(f"{half}_bytes_b") + 2 * _SLACK_BYTES for half in _HALVES]
+    places = [pl.col(f"{half}_bytes") + pl.col(f"{half}_bytes_b") + 2 * _SLACK_BYTES for half in HALVES]
     # Where both saw the last byte, one place alone would have done.
-    ended = pl.all_horizontal(pl.col(f"{half}_next_seq") == pl.col(f"{half}_next_seq_b") for half in _HALVES)
+    ended = pl.all_horizontal(pl.col(f"{half}_next_seq") == pl.col(f"{half}_next_seq_b") for half in HALVES)
     taken = pl.when(ended).then(0.0).otherwise(places[0].cast(pl.Float64).log(2) + places[1].cast(pl.Float64).log(2))
     proof = 64 - taken - log2(max(legs, 1))
     return pairs.with_columns(drop=drop).filter(
@@ -99,22 +89,6 @@ def _sure(pairs: pl.DataFrame, legs: int) -> pl.DataFrame:
         ~same_ends,
         drop.sign() == -rise.sign(),
         drop != 0,
-        *(_meet(half) for half in _HALVES),
+        *(meet(half, _SLACK_BYTES) for half in HALVES),
         proof >= _SURE_BITS,
     )
-
-
-def _length(half: str) -> pl.Expr:
-    return _ahead(f"{half}_next_seq", f"{half}_base_seq").alias(f"{half}_bytes")
-
-
-def _ahead(later: str, earlier: str) -> pl.Expr:
-    return (pl.col(later).cast(pl.Int64) - pl.col(earlier).cast(pl.Int64)) % 2**32
-
-
-def _meet(half: str) -> pl.Expr:
-    """True where the ranges of a half meet, modulo 2^32."""
-    base = f"{half}_base_seq"
-    begins = _ahead(f"{base}_b", base) <= pl.col(f"{half}_bytes") + _SLACK_BYTES
-    contains = _ahead(base, f"{base}_b") <= pl.col(f"{half}_bytes_b") + _SLACK_BYTES
-    return begins | contains
