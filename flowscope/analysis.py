@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import polars as pl
 
 from flowscope import __version__
+from flowscope.capture.core import Frames
 from flowscope.capture.file import Capture, read_captures
 from flowscope.capture.points import Point, name_points
-from flowscope.cloud.definition_files import NO_DEFINITIONS, Definitions, read_definitions
-from flowscope.cloud.evidence_files import NO_FILES, CloudFiles, read_cloud_files
 from flowscope.cloud.given import Given as GivenFile
-from flowscope.cloud.given import given_of
-from flowscope.cloud.service_tags import ServiceTags, read_service_tags
-from flowscope.cloud.text import read_bytes
 from flowscope.cloud.use import described, given_files
 from flowscope.findings import Finding
+from flowscope.given import Given
 from flowscope.nat.clocks import Clocks, read_clocks
 from flowscope.nat.contradictions import contradictions
 from flowscope.nat.datagrams import datagrams
@@ -30,7 +27,7 @@ from flowscope.nat.matching import join_legs
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
-from flowscope.nat.profile_file import load_profile, load_profiles
+from flowscope.nat.profile_file import load_profiles
 from flowscope.nat.proxies import all_joins, join_proxied
 from flowscope.nat.proxy_offsets import across_proxies
 from flowscope.nat.topology import Topology
@@ -43,7 +40,6 @@ from flowscope.tables import PATHS
 from flowscope.window import Window
 
 if TYPE_CHECKING:
-    from flowscope._core import Tables
     from flowscope.graph.build import PathGraph
 
 
@@ -97,71 +93,6 @@ class Analysis:
         from flowscope.report.html.notebook import analysis_fragment
 
         return analysis_fragment(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """The core's tables of one stretch of traffic; a flow's number is its row."""
-
-    flows: pl.DataFrame
-    events: pl.DataFrame
-    messages: pl.DataFrame
-    issues: pl.DataFrame
-    addresses: pl.DataFrame
-    points: pl.DataFrame
-
-    @classmethod
-    def of(cls, tables: Tables) -> Frames:
-        """What the core handed over; nothing is copied."""
-        return cls(
-            flows=pl.DataFrame(tables.flows),
-            events=pl.DataFrame(tables.events),
-            messages=pl.DataFrame(tables.messages),
-            issues=pl.DataFrame(tables.issues),
-            addresses=pl.DataFrame(tables.addresses),
-            points=pl.DataFrame(tables.points),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What people told us beside the captures, read before the first of them."""
-
-    topology: Topology
-    """Empty when none was given."""
-    profile: Profile | None = None
-    """The kind of balancer."""
-    tags: ServiceTags | None = None
-    """Where services call from."""
-    profile_file: GivenFile | None = None
-    """The file of the balancer's kind; None when it comes with flowscope."""
-    definitions: Definitions = NO_DEFINITIONS
-    """The files that the topology came from, and what they cannot say."""
-    cloud: CloudFiles = NO_FILES
-    """Security rules, flow logs and lists of listeners."""
-    translations: pl.DataFrame | None = None
-    """What the translator's kernel says it did, see :data:`flowscope.nat.tracked.TRANSLATIONS`."""
-
-    @classmethod
-    def read(cls, topology: str | Sequence[str] | None, settings: Settings) -> Given:
-        """Reads the files that a run names.
-
-        Raises:
-            TopologyError: the topology file is wrong.
-            GivenFileError: another file is not what it should be.
-        """
-        defined = read_definitions([topology] if isinstance(topology, str) else topology or [])
-        tags = read_service_tags(settings.service_tags) if settings.service_tags is not None else None
-        profile = load_profile(settings.profile) if settings.profile is not None else None
-        file = given_of("profile", read_bytes(profile.file), "profile") if profile and profile.file else None
-        return cls(
-            topology=defined.topology,
-            profile=profile,
-            profile_file=file,
-            tags=tags,
-            definitions=defined,
-            cloud=read_cloud_files(settings, defined.topology, tags),
-        )
 
 
 def analyze(

@@ -19,7 +19,7 @@ DOORS = {
     "networkx": ("graph/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "flowscope._core": ("capture/", "live/", "__init__.py", "analysis.py"),
+    "flowscope._core": ("capture/", "live/", "__init__.py"),
     "psutil": ("host/",),
     "yaml": ("cloud/yaml_text.py",),
 }

@@ -1,17 +1,44 @@
-"""The Rust core, or one clear sentence when it is not there."""
+"""The Rust core and what it hands over, or one clear sentence when it is not there."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from flowscope.errors import FlowscopeError
 
 if TYPE_CHECKING:
     from flowscope._core import Annotator as Annotator
-    from flowscope._core import Engine
+    from flowscope._core import Engine, Tables
     from flowscope._core import Selection as Selection
     from flowscope.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The core's tables of one stretch of traffic (:mod:`flowscope.tables`); a flow's number is its row."""
+
+    flows: pl.DataFrame
+    events: pl.DataFrame
+    messages: pl.DataFrame
+    issues: pl.DataFrame
+    addresses: pl.DataFrame
+    points: pl.DataFrame
+
+    @classmethod
+    def of(cls, tables: Tables) -> Frames:
+        """What the core handed over; nothing is copied."""
+        return cls(
+            flows=pl.DataFrame(tables.flows),
+            events=pl.DataFrame(tables.events),
+            messages=pl.DataFrame(tables.messages),
+            issues=pl.DataFrame(tables.issues),
+            addresses=pl.DataFrame(tables.addresses),
+            points=pl.DataFrame(tables.points),
+        )
 
 
 def _core() -> ModuleType:

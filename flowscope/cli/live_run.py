@@ -20,8 +20,8 @@ from flowscope.cli.progress import listen, progress_bar, tell
 from flowscope.errors import FlowscopeError
 
 if TYPE_CHECKING:
-    from flowscope.analysis import Given
     from flowscope.cli.live_lines import Show
+    from flowscope.given import Given
     from flowscope.live.watch import Watch
 
 _PAUSE_S = 0.05
@@ -74,7 +74,7 @@ def run(request: Request, plan: Plan) -> int:
 
     user = user_to_become(plan.user)
     with _handled() as interrupts, _folder((user.uid, user.gid) if user else None) as folder:
-        from flowscope.analysis import Given
+        from flowscope.given import Given
         from flowscope.live.aging import limits_for
         from flowscope.live.local import Local
         from flowscope.live.tracked import Tracked
@@ -196,8 +196,8 @@ def _rehearse(request: Request, given: Given) -> None:
     import io
     from importlib import import_module, readers  # noqa: F401
 
-    from flowscope.analysis import Frames, follow
-    from flowscope.capture.core import new_engine
+    from flowscope.analysis import follow
+    from flowscope.capture.core import Frames, new_engine
     from flowscope.report import REPORTS, ROWS, render
 
     for module in {*REPORTS.values(), *ROWS.values(), "flowscope.live.final"}:

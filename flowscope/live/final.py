@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowscope.analysis import Analysis, Frames, follow
+from flowscope.analysis import Analysis, follow
+from flowscope.capture.core import Frames
 from flowscope.capture.file import Capture, read_captures
 from flowscope.findings import Finding
 from flowscope.live.watch import Watch
 from flowscope.report.times import rfc3339_text
 
 if TYPE_CHECKING:
-    from flowscope.analysis import Given
+    from flowscope.given import Given
 
 log = logging.getLogger("flowscope")
 
@@ -78,9 +79,9 @@ def _offline(watch: Watch, given: Given, progress: Progress | None) -> Analysis:
 def _window(watch: Watch, whole: bool) -> Analysis:
     analysis, notices = watch.last_look()
     problems = [notice.text for notice in notices]
-    since = watch.speaks_from_ns
+    since, left = watch.room.speaks_from_ns, watch.room.put_aside
     if since is not None:
-        told = f"The report speaks from {rfc3339_text(since)} on: {watch.put_aside:,} flows that had ended left memory"
+        told = f"The report speaks from {rfc3339_text(since)} on: {left:,} flows that had ended left memory"
         hint = "; `flowscope analyze` on the written files reads everything" if whole else ""
         problems.append(f"{told}; findings made before stay{hint}.")
     gone = [capture.path for capture in analysis.captures if _overwritten(capture)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from flowscope.analysis import Frames
+from flowscope.capture.core import Frames
 
 _KEPT_FIRST, _KEPT_LAST = 8, 2
 """Events per flow, half and kind; the core keeps as many of a whole capture (``rust/core/src/flow/events.rs``)."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flowscope.analysis import Analysis, Frames, Given, follow
-from flowscope.capture.core import new_engine
+from flowscope.analysis import Analysis, follow
+from flowscope.capture.core import Frames, new_engine
 from flowscope.capture.rings import point_name
 from flowscope.findings import Finding, Verdict
-from flowscope.live.aging import Limits, leaving
+from flowscope.given import Given
+from flowscope.live.aging import Limits
 from flowscope.live.growing import Growing
 from flowscope.live.held import Held
 from flowscope.live.local import Local
@@ -22,6 +23,7 @@ from flowscope.live.merging import Merging, Update
 from flowscope.live.pace import QUIET_S, pace_s
 from flowscope.live.quiet import doubted
 from flowscope.live.reading import Notice, Reading
+from flowscope.live.room import Room
 from flowscope.live.sources import Source
 from flowscope.live.tracked import Tracked
 from flowscope.settings import Settings
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 
 #: A window that is never read up to is judged all the same after this long.
 _IMPATIENT_S = 4.0
-#: So many addresses may be known that no flow has any more.
-_SPARE_ADDRESSES = 4096
-#: A look that takes longer makes findings late: the window shrinks.
-_LATE_S = 0.8
 
 
 @dataclass(slots=True)
@@ -93,6 +91,8 @@ class Watch:
         self._engine = new_engine(settings)
         self._reading = Reading(sources, self._engine)
         self._held, self.merging = Held(), Merging(self.limits.findings)
+        self.room = Room(self.limits, self._held, self.merging, self._engine)
+        """What left the window because there was too much."""
         self.notices: list[Notice] = []
         self.started_ns = time.time_ns()
         self._looked_at = time.monotonic()
@@ -100,13 +100,8 @@ class Watch:
         """Processor time of the last look, see :func:`pace_s`."""
         self._sure: tuple[float, dict[str, Verdict]] = (0.0, {})
         """When all findings of a look were last seen to rest on no pipe's silence, and which they were."""
-        self.speaks_from_ns: int | None = None
-        """Flows that ended before this were put aside because there were too many; None when none was."""
-        self.put_aside = 0
-        """How many were."""
         self._failed: set[str] = set()
         self._flows_seen = 0
-        self._fitting = self.limits.flows
 
     # The run ------------------------------------------------------------------------------------------------
 
@@ -181,13 +176,8 @@ class Watch:
                         "judging-failed", f"the window could not be judged ({what}): please report this", time.time_ns()
                     )
                 )
-        # A look must not take so long that findings come late.
-        cost_s = time.monotonic() - began
         self._cost_s = time.process_time() - worked
-        if cost_s > _LATE_S:
-            self._fitting = max(2 * self.limits.few, self._held.count * 3 // 4)
-        elif cost_s < _LATE_S / 2:
-            self._fitting = self._fitting * 5 // 4
+        self.room.took(time.monotonic() - began)
 
     def _judge(self, turn: Turn, caught_up: bool) -> None:
         if not self._held.points.height:
@@ -220,31 +210,7 @@ class Watch:
                 "and oldest are dropped (--max-flows sets the most: a tenth of it)"
             )
             turn.notices.append(Notice("findings-full", text, time.time_ns()))
-        self._age(analysis, numbers, turn)
-
-    def _age(self, analysis: Analysis, numbers: pl.Series, turn: Turn) -> None:
-        now_ns = int(self._held.points["last_ns"].max())  # type: ignore[arg-type]
-        self._fitting = min(self._fitting, self.limits.flows)
-        gone = leaving(analysis, now_ns, replace(self.limits, flows=self._fitting))
-        if gone is None:
-            return
-        flows = numbers.gather(gone.flows).to_list()
-        counts = {finding.key: len(gone.paths.intersection(finding.paths)) for finding in analysis.findings}
-        self.merging.put_aside(flows, counts)
-        self._held.put_aside(flows)
-        self._engine.forget(gone.closed_ns, gone.silent_ns)
-        used, known = self._held.addresses()
-        if known > 2 * len(used) + _SPARE_ADDRESSES:
-            self._engine.keep_addresses(used)
-        self.put_aside += len(flows)
-        self.speaks_from_ns = max(self.speaks_from_ns or 0, gone.closed_ns)
-        if gone.forced and "limit" not in self._failed:
-            self._failed.add("limit")
-            text = (
-                f"more flows at once than can be judged in time ({self._fitting:,}): the oldest leave the window, "
-                "their findings stay (--max-flows sets the most)"
-            )
-            turn.notices.append(Notice("window-full", text, time.time_ns()))
+        turn.notices += self.room.make(analysis, numbers)
 
     @property
     def settings(self) -> Settings:
@@ -271,18 +237,18 @@ class Watch:
 
     def last_look(self) -> tuple[Analysis, list[Notice]]:
         """The window judged once more when nothing more will come, and what happened; the engine is empty then."""
-        turn = Turn()
+        notices: list[Notice] = []
         self._take(Frames.of(self._engine.finish()))
-        if self._held.count > self.limits.flows:
+        if self.room.exceeded:
             # What came since the last look has to make room as well; nothing more will confirm or refute it.
             frames, numbers = self._held.frames({})
             analysis = follow(frames, self._captures(), self._known(), self.settings)
             found = [_in_core_numbers(finding, numbers) for finding in analysis.findings]
             for _ in range(2):
                 self.merging.update(found, time.time_ns())
-            self._age(analysis, numbers, turn)
+            notices += self.room.make(analysis, numbers)
         frames, _ = self._held.frames({})
-        return follow(frames, self._captures(), self._known(), self.settings), turn.notices
+        return follow(frames, self._captures(), self._known(), self.settings), notices
 
     def _known(self) -> Given:
         """What people told, and what the kernel did so far."""

@@ -52,10 +52,10 @@ def test_lines_are_cut_to_the_screen() -> None:
 def test_titles_of_findings_are_shown_whole(core: None, tmp_path: Path, width: int, height: int) -> None:
     from rich.console import Console
 
-    from flowscope.analysis import Given
     from flowscope.cli.live_screen import Screen
     from flowscope.cli.options import Request
     from flowscope.findings import Finding, Severity, Verdict
+    from flowscope.given import Given
     from flowscope.live.sources import Source
     from flowscope.live.watch import Turn, Watch
     from flowscope.nat.topology import Topology
@@ -90,9 +90,9 @@ def test_titles_of_findings_are_shown_whole(core: None, tmp_path: Path, width: i
 def test_the_view_shows_escapes_as_text(core: None, tmp_path: Path) -> None:
     from rich.console import Console
 
-    from flowscope.analysis import Given
     from flowscope.cli.live_screen import Screen
     from flowscope.cli.options import Request
+    from flowscope.given import Given
     from flowscope.live.reading import Notice
     from flowscope.live.sources import Source
     from flowscope.live.watch import Turn, Watch

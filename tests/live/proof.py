@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from flowscope.analysis import Analysis, Frames, Given, follow
+from flowscope.analysis import Analysis, follow
+from flowscope.capture.core import Frames
 from flowscope.capture.file import read_captures
+from flowscope.given import Given
 from flowscope.settings import Settings
 from tests.lab import files
 

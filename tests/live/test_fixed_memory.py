@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flowscope.analysis import Analysis, Given
+from flowscope.analysis import Analysis
 from flowscope.findings import Finding, Severity, Verdict
+from flowscope.given import Given
 from flowscope.live.aging import Limits, limits_for
 from flowscope.live.merging import Merging
 from flowscope.live.sources import Source

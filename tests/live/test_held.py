@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowscope.analysis import Frames
-from flowscope.capture.core import new_engine
+from flowscope.capture.core import Frames, new_engine
 from flowscope.live.held import Held
 from flowscope.settings import Settings
 
