@@ -24,6 +24,7 @@ from flowscope.nat.inference import infer_topology
 from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import join_legs
+from flowscope.nat.numbers import with_numbers
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
@@ -137,6 +138,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
     known, tags, told = given.topology, given.tags, given.profile or UNTOLD
     addresses, messages, point_table = frames.addresses, frames.messages, frames.points
     points = name_points(point_table, captures, settings.points, known)
+    addresses = with_numbers(addresses, known.captured_members(point.node for point in points))
 
     flows = with_legs(frames.flows, messages, addresses, known)
     events = _events(frames.events, flows)

@@ -17,6 +17,7 @@ from flowscope.nat.places import Place
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 from flowscope.probes.asked import Key, Series
+from flowscope.probes.held import at_members, held_calls
 from flowscope.probes.pools import PoolHealth, pool_health
 from flowscope.probes.presumed import presumed_members
 from flowscope.probes.read import read_probes
@@ -82,7 +83,7 @@ class Window:
     @cached_property
     def recognised(self) -> pl.DataFrame:
         """The paths that are probes: columns as in :data:`flowscope.probes.recognise.PROBES`."""
-        return recognised(self.paths, self.addresses, self.messages, self.flows, self.known_probers)
+        return recognised(self.at_members, self.addresses, self.messages, self.flows, self.known_probers)
 
     @cached_property
     def _probe_paths(self) -> pl.Series:
@@ -91,7 +92,17 @@ class Window:
     @cached_property
     def probes(self) -> pl.DataFrame:
         """Paths of recognised probers; ``backend`` is the member."""
-        return self.paths.filter(pl.col("path").is_in(self._probe_paths.implode()))
+        return self.at_members.filter(pl.col("path").is_in(self._probe_paths.implode()))
+
+    @cached_property
+    def held(self) -> pl.DataFrame:
+        """Calls to a frontend's address that members hold: columns as in :data:`flowscope.probes.held.HELD`."""
+        return held_calls(self.paths, self.flows, self.places, self.addresses, self.topology)
+
+    @cached_property
+    def at_members(self) -> pl.DataFrame:
+        """The paths, with the member as ``backend`` where it took a call in a frontend's name."""
+        return at_members(self.paths, self.held)
 
     @cached_property
     def probed(self) -> tuple[pl.DataFrame, dict[Key, Series]]:

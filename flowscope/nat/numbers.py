@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
 import polars as pl
@@ -18,6 +19,18 @@ def address_numbers(addresses: pl.DataFrame, texts: Iterable[str]) -> dict[str, 
     if not wanted.len():
         return {}
     return dict(addresses.filter(pl.col("text").is_in(wanted.implode())).select("text", "address").iter_rows())
+
+
+def with_numbers(addresses: pl.DataFrame, texts: Iterable[str]) -> pl.DataFrame:
+    """The table with these addresses too: of a host that was captured no packet may carry its own address."""
+    listed = set(texts)
+    unknown = sorted(listed - set(address_numbers(addresses, listed)))
+    rows = []
+    for number, text in enumerate(unknown, addresses.height):
+        address = ipaddress.ip_address(text)
+        value = int(address) + (0xFFFF << 32 if address.version == 4 else 0)
+        rows.append({"address": number, "text": text, "high": value >> 64, "low": value & (2**64 - 1)})
+    return pl.concat([addresses, pl.DataFrame(rows, schema=addresses.schema)]) if rows else addresses
 
 
 def endpoint_numbers(addresses: pl.DataFrame, ends: Iterable[tuple[str, int]]) -> pl.Series:

@@ -8,6 +8,7 @@ tables as they stand.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,6 +143,11 @@ class Topology:
     def pools_of(self, address: str) -> tuple[Pool, ...]:
         """Pools that have a member at this address."""
         return tuple(pool for pool in self.pools if any(member.address == address for member in pool.members))
+
+    def captured_members(self, nodes: Iterable[str | None]) -> list[str]:
+        """Addresses of the members on which points of these nodes stand."""
+        named = set(nodes)
+        return [one.address for pool in self.pools for one in pool.members if named & {one.name, one.address}]
 
     def name_of(self, address: str, port: int | None = None) -> str | None:
         """The name people use for an address: its member's, else its frontend's; None when it has none.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flowscope.probes.held import at_members
+
 if TYPE_CHECKING:
     from flowscope.window import Window
 
@@ -18,7 +20,9 @@ RETRIED_NS = 500_000_000
 
 def arrivals(window: Window) -> pl.DataFrame:
     """New connections at members: ``path``, ``member``, ``port``, ``client`` and ``at_ns`` of the first SYN there."""
-    paths = window.judgeable.join(window.members_frame, ["backend", "backend_port"], how="semi")
+    paths = at_members(window.judgeable, window.held).join(
+        window.members_frame, ["backend", "backend_port"], how="semi"
+    )
     legs = paths.select("path", leg=pl.col("last_leg").cast(pl.UInt64))
     flows = window.flows.filter(pl.col("fwd_syns") > 0).select(pl.col("leg").cast(pl.UInt64), "at_ns")
     first = flows.join(legs, "leg").group_by("path").agg(pl.col("at_ns").min())

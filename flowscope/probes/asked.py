@@ -23,8 +23,11 @@ _LONGEST_AZURE_TIMEOUT_NS = 30 * SECOND
 
 Protocol = Literal["tcp", "http", "https"]
 PolicyBy = Literal["topology", "profile", "traffic", "assumed"]
-Key = tuple[int, int, int]
-"""Address number of the prober, of the member, and the probed port."""
+Key = tuple[int, int, int, int, int | None]
+"""Address number of the prober, of the member, the probed port, the address that was asked, and where, see
+:class:`Series`."""
+SERIES = ("source", "member", "port", "asked", "host")
+"""The same as columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,22 @@ class Series:
     """After which the prober takes no answer any more; None when nobody knows."""
     healthy: tuple[int, int]
     """First and last HTTP status that counts as healthy."""
+    asked: int
+    """Address number that the probes are sent to: the member's own, or a frontend's that it holds."""
+    host: int | None
+    """The point at one of several hosts that hold this address, where no topology tells the hosts apart."""
     fits: tuple[Probe, ...] = ()
     """Settings that what clients got speaks for about as well; empty where it was not asked, or speaks for none."""
 
     @property
     def key(self) -> Key:
         """What tells it apart."""
-        return self.source, self.member, self.port
+        return self.source, self.member, self.port, self.asked, self.host
+
+    @property
+    def point(self) -> int | None:
+        """The point at the host, where its address is the one that all of them hold and nothing else tells it apart."""
+        return self.host if self.member == self.asked else None
 
     @property
     def patience_ns(self) -> int:
@@ -70,19 +82,19 @@ def series(window: Window, probes: pl.DataFrame) -> dict[Key, Series]:
 
     Args:
         window: what is judged.
-        probes: with ``source``, ``member``, ``port``, ``sent_ns``, and ``asks`` (the protocol, null when it did not get
-            so far).
+        probes: with the columns of :data:`SERIES`, ``sent_ns``, and ``asks`` (the protocol, null when it did not get so
+            far).
     """
     gaps = pl.col("sent_ns").sort().diff()
     asks = pl.col("asks").drop_nulls()
     table = (
         probes.join(window.recognised, "path", how="left")
-        .group_by("source", "member", "port", maintain_order=True)
+        .group_by(SERIES, maintain_order=True)
         .agg(pl.col("policy", "by").first(), gaps.median().alias("gap"), gaps.len().alias("n"), asks.mode().first())
     )
     known = set(probe_sources(window.addresses, window.known_probers))
     found = {}
-    for row in table.sort("member", "port", "source").iter_rows(named=True):
+    for row in table.sort("member", "port", "source", "asked", "host").iter_rows(named=True):
         one = _set_up(window, row, "source" if row["source"] in known else row["by"])
         found[one.key] = one
     return found
@@ -126,6 +138,8 @@ def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
         interval_ns=interval,
         timeout_ns=_timeout(probe, policy, interval),
         healthy=_healthy(policy, told),
+        asked=int(str(row["asked"])),
+        host=None if row["host"] is None else int(str(row["host"])),
     )
 
 

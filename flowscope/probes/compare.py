@@ -11,6 +11,7 @@ import polars as pl
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
 from flowscope.probes.arrivals import End
+from flowscope.probes.held import at_members
 from flowscope.probes.replay import Health, stretches_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def established(window: Window, member: int, down_ns: int, grace_ns: int) -> tup
         down_ns: when its prober had it down.
         grace_ns: how long the balancer may take to act.
     """
-    paths = window.judgeable.filter(pl.col("backend") == member, pl.col("outcome").is_in(SERVED))
+    paths = at_members(window.judgeable, window.held)
+    paths = paths.filter(pl.col("backend") == member, pl.col("outcome").is_in(SERVED))
     legs = paths.select("path", leg=pl.col("last_leg").cast(pl.UInt64))
     shift = pl.col("at_ns") - pl.col("first_ns")
     flows = window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.probes.asked import SERIES
+
 _ROOM = 2**32
 
 
@@ -59,11 +61,10 @@ def missed_answers(readings: pl.DataFrame) -> pl.DataFrame:
     A SYN that was seen once, at one point, between probes that were answered, in a series of which frames are missing.
     Several in a row, a repeated SYN or a second point say more than loss does.
     """
-    series = ["source", "member", "port"]
     readings = readings.sort("sent_ns", "path")
     lost = pl.col("how").is_in(["unanswered", "answer-lost"])
-    beside = lost.shift(1).over(series) | lost.shift(-1).over(series)
-    alone = ~beside.fill_null(value=False) & (pl.col("syn_copies") == 1) & pl.col("lossy").any().over(series)
+    beside = lost.shift(1).over(SERIES) | lost.shift(-1).over(SERIES)
+    alone = ~beside.fill_null(value=False) & (pl.col("syn_copies") == 1) & pl.col("lossy").any().over(SERIES)
     return readings.with_columns(
         how=pl.when((pl.col("how") == "unanswered") & alone).then(pl.lit("unknown")).otherwise("how")
     )

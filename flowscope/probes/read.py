@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flowscope.probes.asked import Key, Series, series
+from flowscope.probes.apart import hosts_apart
+from flowscope.probes.asked import SERIES, Key, Series, series
 from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
 from flowscope.probes.met import how
 from flowscope.probes.turns import turns
@@ -26,6 +27,8 @@ READINGS = {
     "source": pl.UInt32,
     "member": pl.UInt32,
     "port": pl.UInt16,
+    "asked": pl.UInt32,
+    "host": pl.UInt32,
     "sent_ns": pl.Int64,
     "result": pl.String,
     "how": pl.String,
@@ -65,7 +68,7 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
             for key, one in known.items()
         ],
         schema={
-            **{name: READINGS[name] for name in ("source", "member", "port")},
+            **{name: READINGS[name] for name in SERIES},
             "speaks": pl.String,
             "interval": pl.Int64,
             "patience": pl.Int64,
@@ -75,9 +78,9 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
         },
         orient="row",
     )
-    told = told.join(rules, ["source", "member", "port"], how="left")
+    told = told.join(rules, SERIES, how="left", nulls_equal=True)
     # Whoever said something that was cut before it could be read may have asked for anything.
-    readable = pl.col("asks").is_not_null().any().over("source", "member", "port")
+    readable = pl.col("asks").is_not_null().any().over(SERIES)
     hidden = (pl.col("speaks") == "tcp") & pl.col("asked_cut") & ~readable
     judged = _judged(told.with_columns(speaks=pl.when(hidden).then(pl.lit("hidden")).otherwise("speaks")))
     return judged.select(pl.col(name).cast(kind) for name, kind in READINGS.items()).sort("sent_ns", "path"), known
@@ -85,12 +88,16 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
 
 def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
     """Per probe: what the point nearest to the prober saw (``main``), and what any point saw."""
-    legs = probes.select(
+    apart = hosts_apart(probes.join(window.held, "path", how="anti"), window.flows, window.places)
+    asked = pl.when(pl.col("path").is_in(window.held["path"].implode())).then("frontend").otherwise("backend")
+    legs = probes.join(apart, "path", how="left", maintain_order="left").select(
         "path",
         "outcome",
         source="client",
-        member="backend",
+        member=pl.coalesce("member", "backend"),
         port="backend_port",
+        asked=asked,
+        host="host",
         leg=pl.col("legs").list.last().cast(pl.UInt64),
     )
     flows = with_gaps(window.flows.with_columns(pl.col("leg").cast(pl.UInt64)).join(legs, "leg"))
@@ -124,7 +131,7 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         "rev_end": pl.col("rev_end"),
     }
     return flows.group_by("path", maintain_order=True).agg(
-        *(pl.col(name).first() for name in ("outcome", "source", "member", "port")),
+        *(pl.col(name).first() for name in ("outcome", *SERIES)),
         *(expression.get(best).alias(name) for name, expression in main.items()),
         sent_ns=pl.col("at_ns").filter(pl.col("fwd_syns") > 0).min(),
         went_on=pl.col("went_on").any(),
@@ -217,7 +224,7 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("bad"))
     )
     # Whose time is over as the next is due has failed by then, though a timer fires a moment late.
-    due = pl.col("sent_ns").shift(-1).over("source", "member", "port", order_by=["sent_ns", "path"])
+    due = pl.col("sent_ns").shift(-1).over(SERIES, order_by=["sent_ns", "path"])
     late = pl.col("given_up") - due
     given_up = pl.when(late.is_between(0, pl.col("interval") * _A_MOMENT)).then(due).otherwise("given_up")
     told = told.with_columns(given_up=given_up)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flowscope.nat.topology import Probe
-from flowscope.probes.asked import Series
+from flowscope.probes.asked import SERIES, Series
 from flowscope.probes.deeds import by_deeds
 from flowscope.probes.policies import POLICIES, State
 from flowscope.probes.settings import LOST_TOUCH
@@ -95,7 +95,7 @@ def replay(window: Window) -> tuple[Health, ...]:
     """Every series of a window, replayed; by member, port and prober."""
     readings, known = window.probed
     known = by_deeds(window, readings, known)
-    parts = readings.partition_by("source", "member", "port", as_dict=True, include_key=True)
+    parts = readings.partition_by(SERIES, as_dict=True, include_key=True)
     watched = max((place.last_ns for place in window.places.values()), default=0)
     found = []
     for key, one in known.items():

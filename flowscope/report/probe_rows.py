@@ -109,6 +109,10 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
     """What a reader must know of these probes: what cannot be read, and for whom else they are sent."""
     one, readings = health.series, health.readings
     found = []
+    if one.asked != one.member:
+        found.append(f"sent to {analysis.addresses['text'][one.asked]}, which it shares with other hosts")
+    elif one.point is not None:
+        found.append(f"several hosts have this address: this is the one seen at {point_name(analysis, one.point)}")
     unread = readings.filter(pl.col("result") == "unknown").height
     if one.protocol == "https" and not readings["status"].drop_nulls().len():
         found.append("status not visible (TLS)")
@@ -122,6 +126,11 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
             f"the settings of {safe_unicode(one.pools[0])}; each pool's own state is by its own"
         )
     return found
+
+
+def point_name(analysis: Analysis, number: int) -> str:
+    """The label of a point."""
+    return safe_unicode(next(one.name for one in analysis.points if one.number == number))
 
 
 def _row(analysis: Analysis, health: Health) -> dict[str, Any]:

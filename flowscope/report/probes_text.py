@@ -9,7 +9,7 @@ from flowscope.report.layout import columns, counted
 from flowscope.report.look import Look
 from flowscope.report.paint import painter
 from flowscope.report.pool_rows import pool_name, reason
-from flowscope.report.probe_rows import endpoint, latency_ms, latency_ranks, member_rates, notes, per_minute
+from flowscope.report.probe_rows import endpoint, latency_ms, latency_ranks, member_rates, notes, per_minute, point_name
 from flowscope.report.safe_text import safe_line
 from flowscope.report.times import clock, zone
 
@@ -115,7 +115,8 @@ def _called(analysis: Analysis, health: Health) -> str:
     asked = endpoint(analysis, health)
     probers = {one.series.source for one in analysis.health if one.series.member == health.series.member}
     by = f" by {analysis.addresses['text'][health.series.source]}" if len(probers) > 1 else ""
-    return (f"{safe_line(name)} ({asked})" if name else asked) + by
+    at = "" if health.series.point is None else f" at {safe_line(point_name(analysis, health.series.point))}"
+    return (f"{safe_line(name)} ({asked})" if name else asked) + at + by
 
 
 def _strip(stretches: Iterable[tuple[int, int, State]], begin: int, end: int) -> str:

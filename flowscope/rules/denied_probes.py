@@ -15,8 +15,9 @@ from flowscope.cloud.names import PLATFORM
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.probes.replay import Health
 from flowscope.rules.evidence import Proof, prove, tcpdump_line
-from flowscope.rules.probe_evidence import LOST, by_member, cite
+from flowscope.rules.probe_evidence import LOST, cite
 from flowscope.rules.probe_places import lost_at
+from flowscope.rules.probe_subject import Probed, by_member
 from flowscope.rules.security_answers import REACHED, UNPLACED, Told
 from flowscope.window import Window
 
@@ -134,7 +135,8 @@ class DeniedProbes:
 def denied_probes(window: Window) -> Iterator[DeniedProbes]:
     """Endpoints whose probes a given rule denies."""
     seen = by_member(window)
-    for (member, port), healths in seen.items():
+    for probed, healths in seen.items():
+        member, port = probed.member, probed.port
         for health in healths:
             told = _tell(window, window.address(health.series.source), member, port)
             if told is None:
@@ -143,7 +145,7 @@ def denied_probes(window: Window) -> Iterator[DeniedProbes]:
             yield DeniedProbes(member, port, told, (health,), lost if lost.height >= _RUN else None)
             break
     for member, port, source in _configured(window):
-        if (member, port) not in seen and (told := _tell(window, source, member, port)) is not None:
+        if Probed(member, port) not in seen and (told := _tell(window, source, member, port)) is not None:
             yield DeniedProbes(member, port, told, (), None)
 
 

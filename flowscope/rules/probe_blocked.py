@@ -20,7 +20,8 @@ Look-alikes
     leaves the probes out, by a filter or by loss, looks like a drop before that point. A host that is down answers
     nothing (`unknown` is `likely` at most, and only when others answer the same prober). A capture of one direction
     shows no answer to anything. The end of a capture is no missing probe. A capture at the member that is silent all
-    the while may not have been running (`likely`, and only next to its frames).
+    the while may not have been running (`likely`, and only next to its frames). A probe to an address that several
+    members hold, lost before any of them, is the one's that lacks a probe just then.
 
 Check next
     Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.
@@ -51,7 +52,6 @@ from flowscope.rules.probe_contrast import takes_others
 from flowscope.rules.probe_evidence import (
     LOST,
     all_of_them,
-    by_member,
     cite,
     down_since,
     limited,
@@ -63,6 +63,7 @@ from flowscope.rules.probe_evidence import (
 )
 from flowscope.rules.probe_places import lost_at
 from flowscope.rules.probe_stops import Stop, stops
+from flowscope.rules.probe_subject import Probed, askers, by_member, held_address, home, target
 from flowscope.rules.security_answers import explained_probe
 from flowscope.window import Window
 
@@ -75,14 +76,14 @@ _ENOUGH_IN_A_ROW = 3
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per probed endpoint."""
-    for (member, port), healths in by_member(window).items():
+    for probed, healths in by_member(window).items():
         failed = pl.concat([health.failed for health in healths]).filter(pl.col("how").is_in(LOST))
         if longest_run(healths, LOST) >= _RUN or all_of_them(healths, LOST) >= _ENOUGH_IN_A_ROW:
-            yield _finding(window, member, port, healths, failed)
+            yield _finding(window, probed, healths, failed)
             continue
         ended = [stop for health in healths if (stop := stops(window, health)) is not None]
         if ended and len(ended) == len(healths):
-            yield _stopped(window, member, port, ended)
+            yield _stopped(window, probed, ended)
     for absence in absences(window):
         yield _absent(window, absence)
 
@@ -124,12 +125,12 @@ def _elsewhere(window: Window, event: dict[str, Any]) -> str | None:
     return f"other traffic at {window.point_name(event['point'])}: no probe was captured there"
 
 
-def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> Finding:
+def _stopped(window: Window, probed: Probed, ended: Sequence[Stop]) -> Finding:
     """They come no more, and only the member was captured: whether they are still sent cannot be seen there."""
-    healths = [stop.health for stop in ended]
+    port, healths = probed.port, [stop.health for stop in ended]
     last = pl.concat([health.readings.tail(1) for health in healths])
     proof = cite(window, last)
-    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, healths)
+    endpoint, called, asking = probed.endpoint(window), probed.called(window), sources(window, healths)
     missing = sum(stop.missing for stop in ended)
     return Finding(
         rule="probe-blocked",
@@ -137,24 +138,25 @@ def _stopped(window: Window, member: int, port: int, ended: Sequence[Stop]) -> F
         verdict=Verdict.UNDECIDED,
         title=f"Probes of {called} on port {port} stop arriving",
         summary=f"{asking} goes on probing others, and {missing:,} probes of {endpoint} that were due did not arrive.",
-        subject={"member": endpoint},
+        subject=probed.subject(window),
         count=missing,
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(last["path"]),
         facts={"where": "before-member", "how": "silent", "failed": missing},
-        names=window.names([member]),
+        names=window.names([probed.member]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
         cause=_CAUSES["before-member"],
         remedy=_remedies("before-member", called, port, asking),
         caveats=("A member that was taken out of the pool is not probed any more, and looks the same from here.",),
-        next_capture=f"{tcpdump_line([window.address(member)], port, 'probes.pcap')}  (on the hop before {called})",
+        next_capture=f"{tcpdump_line([target(window, healths)], port, 'probes.pcap')}  (on the hop before {called})",
         references=("Azure: load-balancer-troubleshoot-health-probe-status, 2020-12",),
     )
 
 
-def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+    member, port = probed.member, probed.port
     placed = lost_at(window, member, failed)
     known = placed.filter(pl.col("where") != "unknown")
     listened = known.filter("listened")
@@ -162,10 +164,10 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     where = str((known if known.height else placed)["where"].mode().sort()[0])
     proof = cite(window, failed)
     caveats: list[str] = []
-    verdict = _verdict(window, member, port, where, placed, failed, healths, caveats)
+    verdict = _verdict(window, probed, where, placed, failed, healths, caveats)
     verdict = limited(window, verdict, healths, caveats)
     lost = [health for health in healths if health.failed["how"].is_in(list(LOST)).any()]
-    endpoint, called, asking = window.endpoint(member, port), window.called(member, port), sources(window, lost)
+    endpoint, called, asking = probed.endpoint(window), probed.called(window), sources(window, lost)
     sent = sum(health.sent for health in lost)
     place = "were rejected with ICMP" if (failed["how"] == "rejected").all() else _PLACES[where]
     summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
@@ -178,11 +180,12 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     elif 0 < known.height < failed.height:
         caveats.append(f"Where was seen of {known.height:,}; of the others no point at the member saw the time.")
         verdict = max(verdict, Verdict.LIKELY if known.height < _RUN else verdict, key=lambda one: one.rank)
-    served = served_meanwhile(window, member, port, failed)
+    summary += held_address(window, lost)
+    served = served_meanwhile(window, probed, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the member is up, only its probes fail."
     if fine := [health for health in healths if health not in lost and health.succeeded]:
-        summary += f" Probes of {sources(window, fine)} were answered."
+        summary += f" Probes of {askers(window, fine)} were answered."
     summary += explained_probe(window, window.address(healths[0].series.source), member, port)
     facts: dict[str, Fact] = {"where": where, "how": "silent", "failed": failed.height, "sent": sent}
     errors = window.events.filter(pl.col("flow").is_in(list(proof.flows)), pl.col("icmp").is_not_null())
@@ -191,20 +194,20 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         facts |= {"how": "icmp", "icmp_type": code // 256, "icmp_code": code % 256}
     if since := down_since(healths):
         facts["since"] = since
-    host = window.address(member)
+    host = target(window, healths)
     return Finding(
         rule="probe-blocked",
         severity=severity(healths),
         verdict=verdict,
         title=f"Probes of {called} on port {port} " + ("get no answer" if where == "unknown" else "are blocked"),
         summary=summary,
-        subject={"member": endpoint},
+        subject=probed.subject(window),
         count=failed.height,
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(failed["path"]),
         facts=facts,
-        names=window.names([member]),
+        names=window.names([probed.member]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
         cause=_CAUSES[where],
@@ -250,8 +253,7 @@ def _remedies(where: str, called: str, port: int, asking: str) -> tuple[str, ...
 
 def _verdict(
     window: Window,
-    member: int,
-    port: int,
+    probed: Probed,
     where: str,
     placed: pl.DataFrame,
     failed: pl.DataFrame,
@@ -266,33 +268,34 @@ def _verdict(
         return Verdict.UNDECIDED
     if where == "unknown":
         caveats.append("No point at the member was captured, or none is known as such: a member that is down looks so.")
-        return Verdict.LIKELY if _others_answer(window, member, healths, failed) else Verdict.UNDECIDED
+        return Verdict.LIKELY if _others_answer(window, healths, failed) else Verdict.UNDECIDED
     if not bool(placed.filter(pl.col("where") == where)["sure"].all()):
         caveats.append("Where the points stand was inferred: the drop may lie between the point and the host.")
         return Verdict.LIKELY
-    if (
-        where == "in-member"
-        and not (placed["how"] == "rejected").all()
-        and not takes_others(window, member, port, failed)
-    ):
+    if where == "in-member" and not (placed["how"] == "rejected").all() and not takes_others(window, probed, failed):
         caveats.append("A service whose accept queue is full drops SYNs in the same way.")
         return Verdict.LIKELY
-    if where == "before-member" and not _sees_port(window, member, port):
+    if where == "before-member" and not _sees_port(window, healths):
         caveats.append("A capture filter at the member that leaves the probes out would look the same.")
         return Verdict.LIKELY
     return Verdict.CONFIRMED
 
 
-def _others_answer(window: Window, member: int, healths: Sequence[Health], failed: pl.DataFrame) -> bool:
+def _others_answer(window: Window, healths: Sequence[Health], failed: pl.DataFrame) -> bool:
     """True when the same prober was answered by others meanwhile: it is well, and heard in both directions."""
     asking = {health.series.source for health in healths}
-    others = [one for one in window.health if one.series.source in asking and one.series.member != member]
+    own = {(health.series.member, health.series.host) for health in healths}
+    others = [one for one in window.health if one.series.source in asking]
+    others = [one for one in others if (one.series.member, one.series.host) not in own]
     meanwhile = pl.col("sent_ns").is_between(failed["sent_ns"].min(), failed["sent_ns"].max())
     return any(one.readings.filter(meanwhile, pl.col("result") == "good").height for one in others)
 
 
-def _sees_port(window: Window, member: int, port: int) -> bool:
+def _sees_port(window: Window, healths: Sequence[Health]) -> bool:
     """True when a point at the member saw other traffic of the probed port: no filter hides it there."""
-    home = [place.point for place in window.points_on(member)]
-    seen = window.flows.filter(pl.col("point").is_in(home), pl.col("dst") == member, pl.col("dst_port") == port)
-    return seen.height > 0
+    for one in (health.series for health in healths):
+        points = [place.point for place in home(window, one.member, one.asked, one.host)]
+        here = window.flows.filter(pl.col("point").is_in(points), pl.col("dst_port") == one.port)
+        if here.filter(pl.col("dst").is_in([one.member, one.asked])).height:
+            return True
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flowscope.nat.outcomes import SERVED
+from flowscope.rules.probe_subject import Probed
 from flowscope.window import Window
 
 #: So many pauses between lost probes in which others were answered are no chance.
@@ -34,11 +35,14 @@ def healthy_probes(window: Window, address: int, failed: pl.DataFrame) -> str:
     return f"The probes of {window.address(source)} to port {port} succeed ({fine.height:,} of them),"
 
 
-def takes_others(window: Window, member: int, port: int, failed: pl.DataFrame) -> bool:
+def takes_others(window: Window, probed: Probed, failed: pl.DataFrame) -> bool:
     """True when the port was open to others between these probes, again and again: then no full queue drops them."""
-    answered = window.paths.filter(
-        pl.col("backend") == member, pl.col("backend_port") == port, pl.col("outcome").is_in(SERVED)
+    answered = window.at_members.filter(
+        pl.col("backend") == probed.member, pl.col("backend_port") == probed.port, pl.col("outcome").is_in(SERVED)
     )
+    if probed.point is not None:
+        # Which host of this address took them is not known.
+        return False
     times = failed["sent_ns"].sort()
     between = answered.filter(pl.col("first_ns").is_between(times.min(), times.max()))["first_ns"]
     return times.search_sorted(between).n_unique() >= _AGAIN

@@ -11,9 +11,11 @@ import polars as pl
 from flowscope.findings import Severity, Verdict
 from flowscope.nat.outcomes import SERVED
 from flowscope.probes.asked import pools_probed
+from flowscope.probes.held import at_members
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text
 from flowscope.rules.evidence import Proof, prove
+from flowscope.rules.probe_subject import Probed
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
@@ -23,14 +25,6 @@ LOST = ("unanswered", "rejected", "answer-lost")
 """How probes fail that never got through."""
 
 _KINDS = ("syn", "syn-ack", "rst", "fin", "data", "icmp-error")
-
-
-def by_member(window: Window) -> dict[tuple[int, int], list[Health]]:
-    """What was seen of each probed endpoint, prober by prober."""
-    found: dict[tuple[int, int], list[Health]] = {}
-    for health in window.health:
-        found.setdefault((health.series.member, health.series.port), []).append(health)
-    return found
 
 
 def cite(window: Window, failed: pl.DataFrame, *, examples: int = 3) -> Proof:
@@ -55,6 +49,12 @@ def limited(window: Window, verdict: Verdict, healths: Sequence[Health], caveats
         verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
     elif all(health.series.protocol != "http" and health.series.policy == "front-door" for health in healths):
         caveats.append("Front Door forwards clients from the same addresses: only the pace tells its probes in TLS.")
+        verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
+    if any(one.host is not None and not window.places[one.host].sure for one in (health.series for health in healths)):
+        caveats.append(
+            "That several hosts have this address is told by the probes' even pace at each point only: a topology that "
+            "says where the points stand would prove it."
+        )
         verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
     if max(health.sent for health in healths) < ENOUGH_PROBES:
         caveats.append("The capture is shorter than three probe intervals.")
@@ -115,13 +115,18 @@ def down_since(healths: Sequence[Health]) -> str | None:
 
 def sources(window: Window, healths: Sequence[Health]) -> str:
     """The probers by address, the first few of them."""
-    texts = list(dict.fromkeys(window.address(health.series.source) for health in healths))
+    texts = list(dict.fromkeys(window.address(one.source) for one in (health.series for health in healths)))
     return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def served_meanwhile(window: Window, member: int, port: int, failed: pl.DataFrame) -> int:
+def served_meanwhile(window: Window, probed: Probed, failed: pl.DataFrame) -> int:
     """Clients' connections to the probed service that worked between the member's first and its last failed probe."""
-    fine = window.judgeable.filter(pl.col("backend") == member, pl.col("outcome").is_in(SERVED))
+    if probed.point is not None:
+        # Which host of this address served them is not known.
+        return 0
+    member, port = probed.member, probed.port
+    came = at_members(window.judgeable, window.held)
+    fine = came.filter(pl.col("backend") == member, pl.col("outcome").is_in(SERVED))
     fine = fine.filter(pl.col("backend_port").is_in(_served_ports(window, member, port, fine["backend_port"].unique())))
     return fine.filter(pl.col("first_ns").is_between(failed["sent_ns"].min(), failed["decided_ns"].max())).height
 

@@ -16,7 +16,8 @@ Look-alikes
     A RST after a good answer is how some probers close and is no failure. A firewall that rejects with a reset looks
     like a closed port (`refused` is `likely` unless it was seen at the member's own interface). An answer cut by the
     end of the capture, lost by the capture itself (later segments acknowledge it), or hidden in TLS is not judged. A
-    single failure that took nobody down is not reported.
+    single failure that took nobody down is not reported. Probes sent to an address that several members hold are told
+    apart by where they arrive; where only their pace says so, `likely`, and `point` tells which host is meant.
 
 Check next
     Ask the probed path from the member itself, with the prober's Host header: `curl -i http://127.0.0.1:PORT/PATH`.
@@ -43,7 +44,6 @@ from flowscope.probes.replay import Health
 from flowscope.rules.probe_evidence import (
     LOST,
     all_of_them,
-    by_member,
     cite,
     down_since,
     limited,
@@ -52,6 +52,7 @@ from flowscope.rules.probe_evidence import (
     severity,
     sources,
 )
+from flowscope.rules.probe_subject import Probed, askers, by_member, held_address, home
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -63,29 +64,30 @@ _RUN = 3
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per probed endpoint."""
-    for (member, port), healths in by_member(window).items():
+    for probed, healths in by_member(window).items():
         failed = pl.concat([health.failed for health in healths]).filter(~pl.col("how").is_in(LOST))
         if failed.height and (
             _took_it_down(healths) or longest_run(healths, HOWS) >= _RUN or all_of_them(healths, HOWS) >= _RUN
         ):
-            yield _finding(window, member, port, healths, failed)
+            yield _finding(window, probed, healths, failed)
 
 
 def _took_it_down(healths: Sequence[Health]) -> bool:
     return any(change.state == "down" and change.how in HOWS for health in healths for change in health.timeline)
 
 
-def _finding(window: Window, member: int, port: int, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: pl.DataFrame) -> Finding:
+    member, port = probed.member, probed.port
     how = str(failed["how"].mode().sort()[0])
     commonest = failed.filter(pl.col("how") == how)
     statuses = commonest["status"].drop_nulls()
     status = int(statuses.mode().sort()[0]) if statuses.len() and how in ("status", "redirect", "auth") else None
     proof = cite(window, commonest)
     caveats: list[str] = []
-    verdict = limited(window, _verdict(window, member, how, commonest, caveats), healths, caveats)
+    verdict = limited(window, _verdict(window, healths, how, commonest, caveats), healths, caveats)
     failing = [health for health in healths if health.failed["how"].is_in(list(HOWS)).any()]
     sent = sum(health.sent for health in failing)
-    endpoint, called = window.endpoint(member, port), window.called(member, port)
+    endpoint, called = probed.endpoint(window), probed.called(window)
     met = {"refused": "met a RST: nothing listens on the probed port", "timeout": "got no answer to the request",
            "slow": "were answered only after the prober had given up", "invalid": "got no valid answer",
            "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",
@@ -94,9 +96,10 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
     others = failed.height - commonest.height
     if others:
         summary += f" {others:,} more failed in other ways."
+    summary += held_address(window, failing)
     if fine := [health for health in healths if health not in failing and health.succeeded]:
-        summary += f" Probes of {sources(window, fine)} were good."
-    served = served_meanwhile(window, member, port, failed)
+        summary += f" Probes of {askers(window, fine)} were good."
+    served = served_meanwhile(window, probed, failed)
     if served:
         summary += f" Clients were served meanwhile ({served:,} connections): the service itself works."
     facts: dict[str, Fact] = {"how": how, "failed": failed.height, "sent": sent}
@@ -112,7 +115,7 @@ def _finding(window: Window, member: int, port: int, healths: Sequence[Health], 
         verdict=verdict,
         title=f"Probes of {called} on port {port} fail: {_TITLES[how].format(status=status)}",
         summary=summary,
-        subject={"member": endpoint},
+        subject=probed.subject(window),
         count=failed.height,
         evidence=proof.evidence,
         flows=proof.flows,
@@ -166,13 +169,14 @@ def _remedies(how: str, called: str, port: int) -> tuple[str, ...]:
     return first, "Probe what clients use, so that a member leaves the pool when it fails them, and only then."
 
 
-def _verdict(window: Window, member: int, how: str, failed: pl.DataFrame, caveats: list[str]) -> Verdict:
+def _verdict(window: Window, healths: Sequence[Health], how: str, failed: pl.DataFrame, caveats: list[str]) -> Verdict:
     if how != "refused":
         return Verdict.CONFIRMED
-    home = [place.point for place in window.points_on(member) if place.sure]
+    here = [home(window, one.member, one.asked, one.host) for one in (health.series for health in healths)]
+    points = [place.point for places in here for place in places if place.sure]
     legs = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))["legs"].explode().cast(pl.UInt64)
     own = window.flows.filter(
-        pl.col("leg").cast(pl.UInt64).is_in(legs.implode()), pl.col("point").is_in(home), pl.col("rev_resets") > 0
+        pl.col("leg").cast(pl.UInt64).is_in(legs.implode()), pl.col("point").is_in(points), pl.col("rev_resets") > 0
     )
     if own.height:
         return Verdict.CONFIRMED

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.nat.places import Place
+from flowscope.probes.asked import SERIES
+from flowscope.rules.probe_subject import home
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
@@ -36,25 +38,28 @@ def lost_at(window: Window, member: int, failed: pl.DataFrame) -> pl.DataFrame:
     tried = events.filter(pl.col("kind") == EVENT_KINDS.index("syn"), pl.col("half") == 0)
     tries = tried.join(flows.select("flow", "path"), "flow").group_by("path").agg(tries="at_ns")
     quiet = _where_nobody_answers(window, member)
-    points = _Home.of(window, member)
+    points: dict[tuple[int, int | None], _Home] = {}
     rows = []
-    lost = failed.select("path", "how", "source", "port").join(seen, "path").join(tries, "path", how="left")
+    lost = failed.select("path", "how", *SERIES).join(seen, "path").join(tries, "path", how="left")
     for row in lost.iter_rows(named=True):
-        interval_ns = window.probed[1][row["source"], member, row["port"]].interval_ns
-        home, listened = points.at(row["tries"] or [], interval_ns)
-        missed = [place for place in home if place.point not in row["point"]]
+        interval_ns = window.probed[1][row["source"], member, row["port"], row["asked"], row["host"]].interval_ns
+        at = row["asked"], row["host"]
+        if at not in points:
+            points[at] = _Home.of(window, member, *at)
+        here, listened = points[at].at(row["tries"] or [], interval_ns)
+        missed = [place for place in here if place.point not in row["point"]]
         if row["how"] == "answer-lost":
-            where, sure = "return-path", bool(home) and all(place.sure for place in home)
+            where, sure = "return-path", bool(here) and all(place.sure for place in here)
         elif row["how"] == "rejected" and by_member & set(row["flow"]):
             where, sure = "in-member", True
-        elif not home and quiet & set(row["point"]) and set(row["point"]) - quiet:
+        elif not here and quiet & set(row["point"]) and set(row["point"]) - quiet:
             where, sure = "in-member", False
-        elif not home:
+        elif not here:
             where, sure = "unknown", False
         elif missed:
             where, sure = "before-member", any(place.sure for place in missed)
         else:
-            where, sure = "in-member", all(place.sure for place in home)
+            where, sure = "in-member", all(place.sure for place in here)
         rows.append((row["path"], row["how"], where, sure, listened or where != "before-member"))
     return pl.DataFrame(rows, schema=PLACED, orient="row")
 
@@ -68,8 +73,11 @@ class _Home:
     """First and last packet that it sent, as points elsewhere saw them."""
 
     @classmethod
-    def of(cls, window: Window, member: int) -> _Home:
-        places = window.points_on(member)
+    def of(cls, window: Window, member: int, asked: int, host: int | None) -> _Home:
+        places = home(window, member, asked, host)
+        if host is not None and member == asked:
+            # What others of that address sent looks like its own.
+            return cls(places, None)
         away = window.flows.filter(~pl.col("point").is_in([place.point for place in places]))
         shift = pl.col("at_ns") - pl.col("first_ns")
         sent = pl.concat(

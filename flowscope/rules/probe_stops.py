@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.probes.replay import Health
+from flowscope.rules.probe_subject import home
 from flowscope.window import Window
 
 #: Silence shorter than this is none, however fast the prober asks.
@@ -31,15 +32,15 @@ def stops(window: Window, health: Health) -> Stop | None:
     one = health.series
     last = int(str(health.readings["sent_ns"].max()))
     silence = max(_INTERVALS * one.interval_ns, _SHORTEST_NS)
-    home = {place.point: place for place in window.points_on(one.member) if place.sure}
+    there = {place.point: place for place in home(window, one.member, one.asked, one.host) if place.sure}
     legs = window.paths.filter(pl.col("path").is_in(health.readings["path"].implode()))["legs"].explode()
     seen = window.flows.filter(pl.col("leg").cast(pl.UInt64).is_in(legs.cast(pl.UInt64).implode()))["point"].unique()
-    if not home or not set(seen) <= set(home):
+    if not there or not set(seen) <= set(there):
         return None
     others = [
         int(str(other.readings["sent_ns"].max()))
         for other in window.health
-        if other.series.source == one.source and other.series.member != one.member
+        if other.series.source == one.source and (other.series.member, other.series.host) != (one.member, one.host)
     ]
-    alive = min(max(others, default=last), max(place.last_ns for place in home.values()))
+    alive = min(max(others, default=last), max(place.last_ns for place in there.values()))
     return Stop(health, (alive - last) // one.interval_ns) if alive - last > silence else None
