@@ -247,6 +247,7 @@ def _timed(point: Point, clocks: Clocks) -> Point:
         clock_error_ns=clock.error_ns if clock.known else None,
         clock_skew_ppm=round(clock.skew_ppm, 3) + 0.0,
         clock_drifts=clock.drifts,
+        clock_steps=clock.steps,
     )
 
 

@@ -20,6 +20,7 @@ from flowscope.capture.suffixes import label, without_compression
 
 if TYPE_CHECKING:
     from flowscope.capture.file import Capture
+    from flowscope.nat.clock_steps import Step
     from flowscope.nat.topology import PointHint, Topology
 
 log = logging.getLogger("flowscope")
@@ -71,6 +72,8 @@ class Point:
     """How much slower it runs than the reference."""
     clock_drifts: bool = False
     """No clock that keeps its distance to the reference would show what was seen."""
+    clock_steps: tuple[Step, ...] = ()
+    """When its clock was set while it captured."""
     index: int = 0
     """Index of the interface in the file where it was first seen."""
     until_ns: int | None = None

@@ -5,7 +5,6 @@ PyYAML's safe loader builds no objects, but an alias can stand for millions of c
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
@@ -13,11 +12,6 @@ import yaml
 from flowscope.cloud.json_tree import lower_keys
 from flowscope.cloud.text import GivenBytes, decode
 from flowscope.errors import GivenFileError
-
-
-def looks_like_yaml(text: str) -> bool:
-    """True when a line begins with a key that Kubernetes' objects have."""
-    return re.search(r"(?mi)^(apiVersion|kind|items):(\s|$)", text) is not None
 
 
 def parse_yaml(given: GivenBytes) -> Any:

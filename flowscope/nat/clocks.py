@@ -15,6 +15,7 @@ import polars as pl
 
 from flowscope.nat.clock_fit import Sample, Stretch, fit
 from flowscope.nat.clock_samples import Edges, measured_edges
+from flowscope.nat.clock_steps import Step, steps
 
 #: Hosts that keep time by NTP are nearer to one another.
 AGREE_NS = 1_000_000
@@ -66,9 +67,9 @@ class Clock:
         return any(_stretch(hop, self.first_ns).drifts for hop in self.hops)
 
     @property
-    def steps_ns(self) -> tuple[int, ...]:
-        """When the clock was set while capturing, on its own time."""
-        return tuple(stretch.from_ns for hop in self.hops for stretch in hop[1:])
+    def steps(self) -> tuple[Step, ...]:
+        """When it was set while it captured."""
+        return steps(self.hops, lambda time, upto: time - _at(self.hops[:upto], time), self.first_ns, AGREE_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +106,18 @@ class Clocks:
             samples: ``island`` and ``island_b``, and by each of their references the time ``at_ns`` and ``at_ns_b``;
                 the second was ``offset_ns`` ahead then, give or take ``doubt_ns``.
         """
-        steps: dict[int, dict[int, tuple[Stretch, ...]]] = {}
+        between: dict[int, dict[int, tuple[Stretch, ...]]] = {}
         there = samples.with_columns(-pl.col("offset_ns"), island="island_b", island_b="island", at_ns_b="at_ns")
         columns = ("island", "island_b", "at_ns_b", "offset_ns", "doubt_ns")
         both = pl.concat([samples.select(columns), there.select(columns)])
         for (one, other), group in both.group_by("island", "island_b", maintain_order=True):
             drawn = fit([Sample(*row) for row in group.select(columns[2:]).iter_rows()])
-            steps.setdefault(int(str(one)), {})[int(str(other))] = _or_none(drawn)
+            between.setdefault(int(str(one)), {})[int(str(other))] = _or_none(drawn)
         ways: dict[int, tuple[tuple[Stretch, ...], ...]] = {0: ()}
         queue = [0]
         for here in queue:
-            for island in sorted(steps.get(here, {}).keys() - ways.keys()):
-                ways[island] = (steps[here][island], *ways[here])
+            for island in sorted(between.get(here, {}).keys() - ways.keys()):
+                ways[island] = (between[here][island], *ways[here])
                 queue.append(island)
         return Clocks(
             {

@@ -140,10 +140,6 @@ class Topology:
         exact = [member for member in here if member.port == port]
         return next(iter(exact or here), None)
 
-    def pools_of(self, address: str) -> tuple[Pool, ...]:
-        """Pools that have a member at this address."""
-        return tuple(pool for pool in self.pools if any(member.address == address for member in pool.members))
-
     def captured_members(self, nodes: Iterable[str | None]) -> list[str]:
         """Addresses of the members on which points of these nodes stand."""
         named = set(nodes)
@@ -164,11 +160,3 @@ class Topology:
     def snat_at(self, address: str) -> Snat | None:
         """The SNAT entry of this address."""
         return next((snat for snat in self.snats if snat.address == address), None)
-
-    def is_probe_source(self, address: str) -> bool:
-        """True when any pool is probed from this address."""
-        networks = [network for pool in self.pools if pool.probe for network in pool.probe.source]
-        if not networks:
-            return False
-        parsed = ipaddress.ip_address(address)
-        return any(parsed.version == network.version and parsed in network for network in networks)

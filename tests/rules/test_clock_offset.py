@@ -43,6 +43,25 @@ def test_a_drift_is_told_where_no_steady_clock_would_do(tmp_path: Path, ppm: int
     assert found.facts["skew_ppm"] == pytest.approx(-ppm, abs=40)
 
 
+@pytest.mark.parametrize("ahead_ns", [0, 5_000 * MS])
+@pytest.mark.parametrize("points", ["front back host", "front host"])
+def test_a_clock_that_was_set_is_told_with_the_syns_around_that(tmp_path: Path, ahead_ns: int, points: str) -> None:
+    wire = Wire(clock_ns={"a": ahead_ns})
+    for at in range(30):
+        wire.clock_ns["a"] = ahead_ns + (3_000 * MS if at >= 15 else 0)
+        accept(wire, call(0, 40000 + at, points=points), T0 + at * 300 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert "was set 3.000 s forward" in found.title
+    assert ("is 5.000 s ahead" in found.title) is bool(ahead_ns)
+    assert found.facts["steps"] == 1
+    assert found.facts["step_ns"] == pytest.approx(3_000 * MS, abs=MS)
+    around = [found.facts["step_after_ns"], found.facts["step_before_ns"]]
+    assert around == pytest.approx([T0 + 14 * 300 * MS + ahead_ns, T0 + 15 * 300 * MS + ahead_ns + 3_000 * MS], abs=MS)
+    assert set(around) <= {item.time_ns for item in found.evidence}
+    # Of two clocks alone nothing tells which was set.
+    assert found.verdict is (Verdict.CONFIRMED if "back" in points else Verdict.LIKELY)
+
+
 def test_spares_clocks_that_agree(tmp_path: Path) -> None:
     assert findings(scene(), tmp_path, RULE) == []
 

@@ -12,6 +12,9 @@ use crate::table::points::{Point, Truncated};
 /// Frames of the last moment may have waited in a buffer of the kernel when capturing was ended.
 const UNDELIVERED_NS: i64 = 1_000_000_000;
 
+/// A clock that is this far off is set at once (RFC 5905, STEPT); what buffers shuffle is less.
+const SET_BACK_NS: i64 = 128_000_000;
+
 /// What the frames of one capture add up to.
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -19,6 +22,8 @@ pub(crate) struct Progress {
     pub ring: u32,
     /// Point of each interface of the file, once a frame of it was seen.
     pub points: Vec<Option<u32>>,
+    /// Time of the last frame of each interface.
+    pub latest_ns: Vec<i64>,
     /// Numbers of the frames to analyse, sorted; all when there is no list.
     pub only: Option<Vec<u64>>,
     pub frames: u64,
@@ -77,6 +82,12 @@ impl Sink {
 
     fn decode(&mut self, frame: &Frame<'_>, interfaces: &[Interface], progress: &mut Progress) {
         let number = self.point(frame, interfaces, progress);
+        let before_ns = std::mem::replace(&mut progress.latest_ns[frame.interface as usize], frame.time_ns);
+        if frame.time_ns < before_ns.saturating_sub(SET_BACK_NS) {
+            progress
+                .issues
+                .add("time-goes-back", progress.number, frame.number, frame.offset, || set_back(frame, before_ns));
+        }
         let point = &mut self.points[number as usize];
         let cut = (frame.data.len() as u64) < u64::from(frame.wire_length);
         point.frames += 1;
@@ -153,8 +164,17 @@ impl Sink {
         });
         if progress.points.len() <= index {
             progress.points.resize(index + 1, None);
+            progress.latest_ns.resize(index + 1, i64::MIN);
         }
         progress.points[index] = Some(number as u32);
         number as u32
     }
+}
+
+fn set_back(frame: &Frame<'_>, before_ns: i64) -> String {
+    let seconds = before_ns.abs_diff(frame.time_ns) as f64 / 1e9;
+    format!(
+        "{seconds:.3} s earlier than the frame before it: the clock was set back, or captures were put one behind the \
+         other; analyse what is before and after apart (editcap -r)"
+    )
 }

@@ -204,3 +204,16 @@ fn forgotten_flows_start_anew_and_the_others_go_on() {
     // What the first half closed has no later packets here, so both ways count the same connections.
     assert_eq!(known + started, whole.flows.num_rows());
 }
+
+#[test]
+fn time_that_goes_back_is_an_issue_at_its_frame() {
+    let bytes = sample("hairpin/be1.pcap");
+    let once = read(std::iter::once(bytes.clone()));
+    assert_eq!(once.issues.num_rows(), 0);
+    // The file header has 24 bytes; what follows are the records, here twice.
+    let twice = read([bytes.clone(), bytes[24..].to_vec()].into_iter());
+    let frames: u64 = column(&once.points, "frames").as_primitive::<UInt64Type>().values().iter().sum();
+    let found = (twice.issues.num_rows(), column(&twice.issues, "frame").as_primitive::<UInt64Type>().value(0));
+    assert_eq!(found, (1, frames + 1));
+    assert_eq!(column(&twice.issues, "kind").as_string_view().value(0), "time-goes-back");
+}
