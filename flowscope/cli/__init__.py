@@ -16,7 +16,8 @@ from importlib import import_module
 import click
 
 from flowscope import __version__
-from flowscope.cli.progress import tell
+from flowscope.cli.output import reader_gone, settle_stdout
+from flowscope.cli.progress import tell, told_last
 from flowscope.errors import FlowscopeError
 
 COMMANDS = (
@@ -99,8 +100,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         tell("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader has seen enough. Python flushes stdout once more at exit, and must not fail then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reader_gone()
+        return 0
+    except SystemExit as end:
+        # click ends so, with 1, when the reader of stdout has gone; 1 is for --fail-on alone.
+        if end.code != 1:
+            raise
+        reader_gone()
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -115,5 +121,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(message: str) -> int:
-    tell(message)
+    settle_stdout()
+    if told_last() != message:
+        tell(message)
     return 2

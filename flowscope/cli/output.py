@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -11,6 +12,9 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from flowscope.errors import FlowscopeError
+
+#: What a write says when there is no room, or nobody to write to.
+_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 
 
 def check_output(output: str | None, inputs: Iterable[str], option: str = "-o") -> None:
@@ -44,15 +48,61 @@ def opened(output: str | None) -> Iterator[BinaryIO]:
     A file is written beside its place and put there at the end, so that an old one stays until the new one is complete.
     """
     if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            with written_to("standard output"):
+                yield sys.stdout.buffer
+                sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            reader_gone()
         return
     target = os.path.realpath(output)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as special:
-            yield special
-        return
-    descriptor, partial = tempfile.mkstemp(prefix=f".{os.path.basename(target)[:100]}.", dir=os.path.dirname(target))
+    with written_to(output):
+        if os.path.exists(target) and not os.path.isfile(target):
+            with open(target, "wb") as special:
+                yield special
+            return
+        with _whole(target, output) as file:
+            yield file
+
+
+@contextmanager
+def written_to(place: str) -> Iterator[None]:
+    """Tells a full disk with the place that was to be written: the system names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NOT_WRITTEN and error.filename is None:
+            error.filename = place
+        raise
+
+
+def reader_gone() -> None:
+    """Nobody reads stdout any more, as after ``head``; Python flushes it once more at exit and must not fail then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def settle_stdout() -> None:
+    """Writes what is left for stdout, or drops it where it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        reader_gone()
+
+
+@contextmanager
+def _whole(target: str, output: str) -> Iterator[BinaryIO]:
+    """A file that takes its place when it is complete.
+
+    Args:
+        target: the file to make or replace.
+        output: its name as people gave it.
+    """
+    try:
+        folder, name = os.path.split(target)
+        descriptor, partial = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+    except OSError as error:
+        error.filename = output
+        raise
     try:
         with open(descriptor, "wb") as file:
             yield file

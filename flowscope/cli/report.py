@@ -8,6 +8,7 @@ import click
 
 from flowscope.cli.judged import analysed, exit_code
 from flowscope.cli.options import Request, reads_captures
+from flowscope.cli.output import written_to
 from flowscope.cli.progress import tell
 from flowscope.report.layout import counted
 
@@ -32,7 +33,7 @@ def command(request: Request, folder: str) -> int:
     from flowscope.evidence.folder import check_folder, write_report
 
     check_folder(folder, request.captures)
-    with analysed(request, frames=True) as analysis:
+    with analysed(request, frames=True) as analysis, written_to(folder):
         manifest = write_report(analysis, folder, [*request.files, *(one.path for one in analysis.captures)])
         if not request.quiet:
             found, digest = counted(len(analysis.findings), "finding"), sha256(manifest).hexdigest()
