@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from flowscope.capture.rings import point_name
 from flowscope.cli.options import Request
 from flowscope.cli.output import check_output, opened
 from flowscope.cli.progress import listen, progress_bar, tell
@@ -61,9 +62,20 @@ def analysed(request: Request, *, frames: bool = False) -> Iterator[Analysis]:
                 stdin=spool.stream if spool else None,
             )
         if not request.quiet:
-            for problem in analysis.problems:
+            for problem in (*_unused_names(request, analysis), *analysis.problems):
                 tell(problem)
         yield analysis
+
+
+def _unused_names(request: Request, analysis: Analysis) -> Iterator[str]:
+    """One sentence for each ``--point`` that names nothing: a slip in a file's name would else go unseen."""
+    paths = [capture.path for capture in analysis.captures]
+    names = [point.name for point in analysis.points]
+    for file, name in request.settings.points:
+        fits = any(point_name(path, [(file, name)]) for path in paths)
+        # A file of evidence says of its frames where they were captured, and is named by that.
+        if not fits and not any(one == name or one.startswith(f"{name}:") for one in names):
+            yield f"--point {file}={name}: no capture has this name; it is that of a file, with or without its folder"
 
 
 def exit_code(request: Request, analysis: Analysis) -> int:

@@ -192,7 +192,7 @@ def _width(output: str | None) -> int:
     usual = Look().width
     if output is not None or not sys.stdout.isatty():
         return usual
-    return max(60, min(usual, shutil.get_terminal_size((usual, 24)).columns))
+    return max(40, min(usual, shutil.get_terminal_size((usual, 24)).columns))
 
 
 def wants_colour(no_color: bool) -> bool:

@@ -8,10 +8,14 @@ from collections.abc import Iterable, Sequence
 
 from flowscope.report.safe_text import safe_line
 
+#: Columns that a text keeps beside its margin, however narrow the terminal.
+_NARROWEST = 24
+
 
 def paragraph(text: str, indent: int, width: int) -> list[str]:
     """Text wrapped to a width, every line indented; words longer than a line are not broken."""
-    lines = textwrap.wrap(safe_line(text), max(width - indent, 40), break_long_words=False, break_on_hyphens=False)
+    room = max(width - indent, _NARROWEST)
+    lines = textwrap.wrap(safe_line(text), room, break_long_words=False, break_on_hyphens=False)
     return [" " * indent + line for line in lines]
 
 

@@ -131,11 +131,25 @@ def _wrong(analysis: Analysis, look: Look, paint: Paint) -> list[str]:
         if analysis.judged:
             lines += paragraph(f"Looked for: {', '.join(analysis.judged)}.", 0, look.width)
     else:
-        lines.append("No TCP connection was seen, so there is nothing to judge.")
+        text = f"No TCP connection was seen{_chosen(analysis)}, so there is nothing to judge."
+        lines += paragraph(text, 0, look.width)
     blocks = FindingBlocks(analysis, look, paint)
     for finding in decided:
         lines += ["", *blocks.lines(finding)]
     return lines
+
+
+def _chosen(analysis: Analysis) -> str:
+    """Which options may have left out what was expected: a time of another zone, say."""
+    settings = analysis.settings
+    values = {
+        "--from": settings.from_ns,
+        "--to": settings.to_ns,
+        "-Y": settings.display_filter,
+        "-c": settings.max_frames,
+    }
+    used = [option for option, value in values.items() if value is not None]
+    return f" in the frames that {' and '.join(used)} left" if used else ""
 
 
 def _outcomes(analysis: Analysis) -> list[str]:

@@ -206,3 +206,13 @@ def test_without_the_core_it_says_what_to_do(run_cli: RunCli, good: Path, tmp_pa
     assert done.returncode == 2
     assert "make build" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_name_for_no_capture_is_told(run_cli: RunCli, tmp_path: Path) -> None:
+    capture = ROOT / "captures" / "hairpin" / "be1.pcap"
+    done = run_cli("analyze", capture, "--point", "be2.pcap=vm2", "--point", "be1.pcap=vm1", "--brief")
+    assert done.stderr.startswith("flowscope: --point be2.pcap=vm2: no capture has this name")
+    assert done.stderr.count("\n") == 1
+    evidence = tmp_path / "F1.pcapng"
+    run_cli("extract", capture, "--finding", "F1", "-w", evidence)
+    assert run_cli("analyze", evidence, "--point", "be1.pcap=vm1", "--brief").stderr == ""

@@ -9,6 +9,7 @@ from typing import Any
 from flowscope.findings import Severity
 from flowscope.report import render
 from flowscope.report.look import Look
+from flowscope.settings import Settings
 from tests.report.findings import hairpin, undecided
 from tests.traffic import analysis, balanced, capture, flows, paths
 
@@ -67,7 +68,12 @@ def test_nothing_wrong_says_what_was_looked_for() -> None:
 
 
 def test_no_connection_says_so() -> None:
-    assert "No TCP connection was seen" in text(analysis())
+    assert "No TCP connection was seen, so there is nothing to judge.\n" in text(analysis())
+
+
+def test_no_connection_names_the_options_that_left_frames_out() -> None:
+    shown = text(analysis(settings=Settings(from_ns=1, display_filter="udp")))
+    assert "No TCP connection was seen in the frames that --from and -Y left, so there is nothing to judge.\n" in shown
 
 
 def test_info_alone_is_not_called_wrong() -> None:
