@@ -17,7 +17,7 @@ import click
 
 from flowscope import __version__
 from flowscope.cli.output import reader_gone, settle_stdout
-from flowscope.cli.progress import tell, told_last
+from flowscope.cli.progress import tell, told
 from flowscope.errors import FlowscopeError
 
 COMMANDS = (
@@ -82,6 +82,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0: it ran. 1: ``--fail-on`` found something. 2: nothing could be done; one line on stderr says what and how to mend
     it. 130: interrupted.
     """
+    told.clear()
     try:
         code = cli.main(arguments, prog_name="flowscope", standalone_mode=False)
         sys.stdout.flush()
@@ -122,6 +123,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(message: str) -> int:
     settle_stdout()
-    if told_last() != message:
+    if message not in told:
         tell(message)
     return 2

@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from flowscope.capture.file import Progress
 
 
-_last: list[str] = []
+told: set[str] = set()
+"""What the run has told so far: an error that repeats a warning is not told twice."""
 
 
 def tell(message: str) -> None:
     """One line on stderr, safe for a terminal."""
-    _last[:] = [message]
+    told.add(message)
     print(f"flowscope: {safe_line(message)}", file=sys.stderr, flush=True)
-
-
-def told_last() -> str | None:
-    """What was told last: an error that repeats a warning is not told twice."""
-    return _last[0] if _last else None
 
 
 class _Teller(logging.Handler):
