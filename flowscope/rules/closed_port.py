@@ -14,7 +14,9 @@ Evidence
 Look-alikes
     A firewall that rejects with a reset sends the same packet. Seen at the endpoint's own interface the RST comes from
     that host (`confirmed`); anywhere else something in between may have sent it (`likely`). A service that listens on
-    127.0.0.1 only, or one that was being restarted, refuses in the same way. A port scan meets closed ports by design.
+    127.0.0.1 only, or one that was being restarted, refuses in the same way. Scans meet closed ports by design: ten
+    closed ports of a host, or ten hosts that refuse one client, are one finding (`undecided`), and of more than twenty
+    hosts that refuse, without a balancer, those that seldom did are one about the point that saw them.
     Where a frontend that serves the port refuses, a member behind it may have done so (`undecided`), unless points
     behind the balancer saw nothing of these calls.
 
@@ -36,7 +38,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import polars as pl
 
@@ -45,12 +46,10 @@ from flowscope.rules.behind import points_behind
 from flowscope.rules.evidence import prove
 from flowscope.rules.listeners import Heard, heard
 from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.rules.scans import REFUSED, by_design, note
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
-
-#: Closed ports of one host that one client met, or hosts that refused it, from which on it looks like a scan.
-_SCAN_PORTS = 10
 
 
 def judge(window: Window) -> Iterator[Finding]:
@@ -58,29 +57,10 @@ def judge(window: Window) -> Iterator[Finding]:
     refused = window.judgeable.filter(pl.col("outcome") == "refused")
     if not refused.height:
         return
-    refused = _called(refused, window)
-    scanned = (
-        refused.group_by("client", "end", maintain_order=True)
-        .agg(pl.col("end_port").n_unique().alias("ports"))
-        .filter(pl.col("ports") >= _SCAN_PORTS)
-    )
-    scans = refused.join(scanned, ["client", "end"], how="semi")
-    for (end,), paths in scans.group_by("end", maintain_order=True):
-        yield _scan(window, int(str(end)), paths)
-    rest = refused.join(scanned, ["client", "end"], how="anti")
-    searching = _searching(window, rest)
-    for (client,), paths in searching.group_by("client", maintain_order=True):
-        yield _search(window, int(str(client)), paths)
-    rest = rest.join(searching.select("path"), "path", how="anti", maintain_order="left")
+    found, rest = by_design(window, _called(refused, window))
+    yield from found
     for (end, port), paths in rest.group_by("end", "end_port", maintain_order=True):
         yield _refusal(window, int(str(end)), int(str(port)), paths)
-
-
-def _searching(window: Window, refused: pl.DataFrame) -> pl.DataFrame:
-    """Refusals of clients that met them at many hosts, none of which belongs to a balancer."""
-    own = [*window.member_addresses, *window.frontend_addresses]
-    strange = refused.filter(pl.col("frontend").is_null(), ~pl.col("end").is_in(own))
-    return strange.filter(pl.col("end").n_unique().over("client") >= _SCAN_PORTS)
 
 
 def _called(paths: pl.DataFrame, window: Window) -> pl.DataFrame:
@@ -100,8 +80,8 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     where = _where(
         window, end, port, bool(paths["frontend"].is_not_null().any() and paths["backend"].is_not_null().any())
     )
-    proof = prove(window, paths, ("syn", "rst"), _note)
-    own = _seen_at_home(window, end, [item.flow for item in proof.evidence if item.note == _REFUSED])
+    proof = prove(window, paths, ("syn", "rst"), note)
+    own = _seen_at_home(window, end, [item.flow for item in proof.evidence if item.note == REFUSED])
     accepted = _accepted(window, end, port)
     caveats = []
     if not own:
@@ -198,77 +178,6 @@ def _cause(told: Heard | None) -> str:
     if told.short == "nothing":
         return "No process listens on this port."
     return f"The service listens on another address: {told.short}."
-
-
-def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
-    host, ports = window.address(end), paths["end_port"].n_unique()
-    return _expected(
-        window,
-        end,
-        paths,
-        title=f"{window.called(end)} refused connections on {ports:,} ports",
-        summary=f"{len(paths):,} connections to {ports:,} different ports of {host} were refused. One client tried "
-        "many ports: this looks like a port scan, which meets closed ports by design.",
-        cause="A scan, or a client that looks for its service.",
-        remedy="If a service should answer on one of these ports, check that it listens: `ss -ltn`.",
-        caveat="Closed ports that a scan meets are no fault.",
-        file="host.pcap",
-    )
-
-
-def _search(window: Window, client: int, paths: pl.DataFrame) -> Finding:
-    host, hosts = window.address(client), paths["end"].n_unique()
-    return _expected(
-        window,
-        client,
-        paths,
-        title=f"{window.called(client)} was refused by {hosts:,} hosts",
-        summary=f"{len(paths):,} connections of {host} to {hosts:,} different hosts were refused, and no balancer was "
-        "seen on the way. A client that looks for peers, or scans, meets closed ports by design.",
-        cause="A scan, or a client that tries a list of peers of which many are gone.",
-        remedy="If these hosts should answer, check that their service listens: `ss -ltn`.",
-        caveat="Closed ports that a scan or a peer-to-peer client meets are no fault.",
-        file="client.pcap",
-    )
-
-
-def _expected(
-    window: Window, number: int, paths: pl.DataFrame, *, title: str, summary: str, cause: str, remedy: str, caveat: str,
-    file: str,
-) -> Finding:  # fmt: skip
-    """Refusals that come with what one host does, or has done to it, and so are no fault by themselves."""
-    proof = prove(window, paths, ("syn", "rst"), _note)
-    host = window.address(number)
-    return Finding(
-        rule="closed-port",
-        severity=SEVERITY,
-        verdict=Verdict.UNDECIDED,
-        title=title,
-        summary=summary,
-        subject={"host": host},
-        count=len(paths),
-        evidence=proof.evidence,
-        flows=proof.flows,
-        paths=tuple(paths["path"]),
-        facts={"where": "host"},
-        names=window.names([number]),
-        filter=proof.filter,
-        filter_complete=proof.filter_complete,
-        cause=cause,
-        remedy=(remedy,),
-        caveats=(caveat,),
-        next_capture=f"tcpdump -ni any -s 0 -w {file} 'host {host} and tcp'  (on {host})",
-        references=("RFC 9293, section 3.5.2",),
-    )
-
-
-_REFUSED = "refused: RST that acknowledges the SYN"
-
-
-def _note(event: dict[str, Any]) -> str | None:
-    if event["kind"] == "syn":
-        return "SYN" if event["half"] == 0 else None
-    return _REFUSED if event["half"] == 1 else None
 
 
 def _seen_at_home(window: Window, end: int, flows: list[int | None]) -> bool:

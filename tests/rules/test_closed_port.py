@@ -152,3 +152,35 @@ def test_refusals_by_members_are_no_search(tmp_path: Path) -> None:
         hops = [Hop("front", src, FRONTEND, 61, 100_000, 63), Hop("back", src, member, 60, 160_000, 64)]
         refuse(wire, hops, T0 + at * 20 * MS, isn=70_000 * at + 3)
     assert len(findings(wire, tmp_path, RULE, None)) == 12
+
+
+def test_a_scan_from_many_sources_is_one_finding_about_the_host(tmp_path: Path) -> None:
+    wire = Wire()
+    for port in range(20, 60):
+        refuse(wire, [Hop("x", (f"192.0.2.{port}", 61000), ("203.0.113.77", port), 50)], T0 + port * MS, isn=port)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.subject, found.count) == (Verdict.UNDECIDED, {"host": "203.0.113.77"}, 40)
+    assert "40 clients tried many ports" in found.summary
+
+
+def test_a_service_of_the_balancer_is_told_beside_a_scan_of_its_host(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(20):
+        scan = [Hop("b", (f"192.0.2.{at}", 61000), (MEMBERS[1][0], 20 + at), 50)]
+        refuse(wire, scan, T0 + at * MS, isn=at)
+    for at in range(4):
+        refuse(wire, call(1, 40000 + at), T0 + at * MS, isn=1000 + at)
+    one, other = findings(wire, tmp_path, RULE)
+    assert (one.subject, one.verdict, one.count) == ({"member": "10.1.0.5:9443"}, Verdict.CONFIRMED, 4)
+    assert (other.subject, other.verdict, other.count) == ({"host": "10.1.0.5"}, Verdict.UNDECIDED, 20)
+
+
+def test_refusals_of_a_whole_network_are_one_finding_beside_those_that_go_on(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(60):
+        refuse(wire, [Hop("x", (f"192.0.2.{at}", 61000), (f"203.0.113.{at}", 445), 50)], T0 + at * MS, isn=at)
+    for at in range(5):
+        refuse(wire, [Hop("x", ("198.51.100.9", 61000 + at), ("203.0.113.99", 25), 50)], T0 + at * MS, isn=at + 99)
+    one, other = findings(wire, tmp_path, RULE, None)
+    assert (one.subject, one.verdict, one.count) == ({"host": "203.0.113.99:25"}, Verdict.LIKELY, 5)
+    assert (other.subject, other.verdict, other.count) == ({"point": "x"}, Verdict.UNDECIDED, 60)
