@@ -8,7 +8,7 @@ import polars as pl
 
 from flowscope.findings import Verdict
 from flowscope.nat.outcomes import SERVED
-from flowscope.rules.silence import ENOUGH_SYNS
+from flowscope.rules.silence import ENOUGH_SYNS, never_repeated
 from flowscope.window import Window
 
 #: So many connections in a row, all of them silent, are an outage with a beginning and an end.
@@ -32,7 +32,7 @@ class Accepted:
 
         Args:
             window: what is judged.
-            paths: those without an answer.
+            paths: those without an answer; ``calls`` is how many of its client's there are, to any member.
             member: the one that they called, None when they are one client's to every member.
             where: where most of them got lost.
         """
@@ -40,7 +40,8 @@ class Accepted:
             # All that was one client's, or one address', failed.
             return cls(0, 0, 0)
         # Clients that called once each show nothing of their own: a queue turns away whoever comes.
-        once = where == "in-member" and paths.height < 2 * paths["client"].n_unique() > 2
+        clients = paths.unique("client")
+        once = where == "in-member" and int(clients["calls"].sum()) < 2 * clients.height > 2
         key = _MEMBER if once else ["client", *_MEMBER]
         served = window.judgeable.filter(pl.col("outcome").is_in(SERVED)).join(
             paths.select(key).unique(), key, how="semi"
@@ -100,6 +101,8 @@ def _seen(
         return Verdict.UNDECIDED, caveats
     if int(paths["syns"].sum()) < ENOUGH_SYNS and how == "silent":
         return Verdict.UNDECIDED, ["Too few SYNs were sent to tell a block from loss."]
+    if how == "silent" and (never := never_repeated(paths["client"], paths["syns"])):
+        return Verdict.UNDECIDED, [never]
     if accepted.meanwhile and how == "silent":
         return Verdict.UNDECIDED, [
             f"{accepted.meanwhile:,} other connections to the same port were accepted meanwhile: a full accept queue "

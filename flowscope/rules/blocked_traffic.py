@@ -18,11 +18,13 @@ Look-alikes
     connections to the same port were accepted meanwhile; before and after is another matter). A capture that leaves
     packets out, by a filter or by loss, looks like a drop before that point. A host that is down answers nothing at
     all, and its own point falls silent with it (`undecided`). A SYN that is sent again although its answer passed a
-    point shows that the answer was lost from there on (`likely` where no point nearer to the client saw it missing). A
-    member that calls a frontend may get its answer past the balancer (`asymmetric-return`). The end of the capture is
-    no silence: a SYN younger than 3 seconds is not judged. Where no frontend was captured the members are those that a
-    documented prober asks, with the port that they serve (`likely` at most); a port that none of them serves, but on
-    which clients insist, may be none of the balancer's (`undecided`).
+    point shows that the answer was lost from there on (`likely` where no point nearer to the client saw it
+    missing). A member that calls a frontend may get its answer past the balancer (`asymmetric-return`). Many
+    clients that never repeat their SYN are a flood or a scan (`undecided`); more than ten blocked clients are told
+    by the members that they called. The end of the capture is no silence: a SYN younger than 3 seconds is not
+    judged. Where no frontend was captured the members are those that a documented prober asks, with the port that
+    they serve (`likely` at most); a port that none of them serves, but on which clients insist, may be none of the
+    balancer's (`undecided`).
 
 Check next
     Capture at the member and at the last hop before it at the same time; list the security rules and the guest
@@ -47,63 +49,31 @@ from typing import Any
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
-from flowscope.nat.outcomes import SERVED
+from flowscope.rules.blocked_clients import lone, named, only_some, stands_for, whose_connections, with_source
 from flowscope.rules.blocked_judgement import Accepted, judgement
 from flowscope.rules.evidence import Note, Proof, prove, tcpdump_line
 from flowscope.rules.probe_contrast import healthy_probes
 from flowscope.rules.security_answers import Told, explained, tell
-from flowscope.rules.silence import DEADLINE_NS, describe, endpoints
+from flowscope.rules.silence import describe
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
 
-#: So many calls of one client to the only member are more than a queue that was full for a moment.
-_ENOUGH_AT_ONE = 3
 _MEMBER = ["backend", "backend_port"]
 
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per member, or per client when one client alone fails at every member."""
-    rest = _with_source(window, describe(window))
+    rest = with_source(window, describe(window)).with_columns(calls=pl.len().over("client"))
     # Rules match the address that is on the wire there: a translator's, which may stand for several clients or some
     # of their calls.
     for whose in ("source", "client"):
-        alone = _lone(window, rest, whose)
+        alone = lone(window, rest, whose)
         for (client,), paths in rest.filter(pl.col(whose).is_in(alone)).group_by(whose, maintain_order=True):
             yield _finding(window, paths, int(str(client)), None)
         rest = rest.filter(~pl.col(whose).is_in(alone))
     for (backend, port), paths in rest.group_by(_MEMBER, maintain_order=True):
         yield _finding(window, paths, None, (int(str(backend)), int(str(port))))
-
-
-def _with_source(window: Window, paths: pl.DataFrame) -> pl.DataFrame:
-    """Adds ``source``: the client's address as members see it."""
-    sources = window.legs.select(last_leg="leg", source="src")
-    return paths.join(sources, "last_leg", how="left", maintain_order="left")
-
-
-def _lone(window: Window, silent: pl.DataFrame, whose: str) -> list[int]:
-    """Clients (``whose`` = ``client`` or ``source``) whose connections to every member fail, while others' pass."""
-    members = silent.select(_MEMBER).unique()
-    to_members = _with_source(window, window.judgeable.join(endpoints(window), _MEMBER, how="semi"))
-    # A refusal is an answer too: nothing was dropped on the way.
-    answered = to_members.filter(pl.col("outcome").is_in([*SERVED, "refused"]))
-    found = []
-    for (client,), paths in silent.group_by(whose, maintain_order=True):
-        hit = paths.select(_MEMBER).unique()
-        others = answered.filter(pl.col(whose) != client).join(hit, _MEMBER, how="semi").select(_MEMBER).unique()
-        also_silent = silent.filter(pl.col(whose) != client).join(hit, _MEMBER, how="semi")
-        # A member that answers nobody is a fault of its own, and no sign against this client.
-        dead = also_silent.join(others, _MEMBER, how="anti").height
-        if (
-            answered.filter(pl.col(whose) == client).height == 0
-            and others.height > 0
-            and not dead
-            # At one member only, a few calls without an answer are as well that member's, above all beside others'.
-            and (hit.height > 1 or (members.height == 1 and paths.height >= _ENOUGH_AT_ONE and not also_silent.height))
-        ):
-            found.append(int(str(client)))
-    return found
 
 
 def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tuple[int, int] | None) -> Finding:
@@ -135,12 +105,12 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
     contrast = healthy_probes(window, backend, paths)
     if contrast and client is None:
         summary += f" {contrast} so the balancer goes on sending clients there."
-    whose = [] if member is None else _only_some(window, paths, member)
+    whose = [] if member is None else only_some(window, paths, member)
     if whose:
-        summary += f" Only {_named(window, whose)} met this; the member answered other clients meanwhile."
+        summary += f" Only {named(window, whose)} met this; the member answered other clients meanwhile."
     summary += accepted.sentence
     if client is not None:
-        summary += _stands_for(window, paths, client)
+        summary += stands_for(window, paths, client)
         summary = f"All of {called}'s {summary[0].lower()}{summary[1:]} Other clients reach the same members."
     return Finding(
         rule="blocked-traffic",
@@ -148,7 +118,7 @@ def _finding(window: Window, paths: pl.DataFrame, client: int | None, member: tu
         verdict=verdict,
         title=f"{called}'s connections are blocked"
         if client is not None
-        else f"{_whose(window, whose)} to {called} on port {port} are blocked",
+        else f"{whose_connections(window, whose)} to {called} on port {port} are blocked",
         summary=summary,
         subject={"client": window.address(client)} if client is not None else {"member": endpoint},
         count=len(paths),
@@ -203,26 +173,10 @@ def _remedies(where: str, called: str, port: int, one_client: bool) -> tuple[str
     )
 
 
-def _only_some(window: Window, paths: pl.DataFrame, member: tuple[int, int]) -> list[int]:
-    """The clients that were blocked, when the member answered others meanwhile; empty when it answered nobody."""
-    begun, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
-    to_it = window.judgeable.filter(pl.col("backend") == member[0], pl.col("backend_port") == member[1])
-    blocked = paths["client"].unique().sort()
-    to_it = to_it.filter(pl.col("first_ns").is_between(begun, last + DEADLINE_NS))
-    others = to_it.filter(pl.col("outcome").is_in([*SERVED, "refused"]), ~pl.col("client").is_in(blocked.implode()))
-    return blocked.to_list() if others.height else []
-
-
-def _whose(window: Window, clients: list[int]) -> str:
-    if not clients:
-        return "Connections"
-    return f"{window.called(clients[0])}'s connections" if len(clients) == 1 else "Some clients' connections"
-
-
 def _commonest(paths: pl.DataFrame, column: str) -> str:
     known = paths.filter(pl.col(column) != "unknown")
-    values = (known if known.height else paths)[column].value_counts(sort=True)
-    return str(values[column][0])
+    values = (known if known.height else paths)[column].value_counts()
+    return str(values.sort("count", column, descending=[True, False])[column][0])
 
 
 def _note(window: Window) -> Note:
@@ -252,13 +206,3 @@ def _next(window: Window, where: str, backend: int, port: int, paths: pl.DataFra
     if where == "return-path" and not paths["missed"].all():
         place = f"between {on} and the client, and on the client"
     return f"{tcpdump_line([host], port, 'member.pcap')}  ({place})"
-
-
-def _stands_for(window: Window, paths: pl.DataFrame, client: int) -> str:
-    """The clients behind an address that a translator gave them; rules name that address."""
-    hidden = [number for number in paths["client"].unique().sort() if number != client]
-    return f" A translator gives this address to {_named(window, hidden)}." if hidden else ""
-
-
-def _named(window: Window, clients: list[int]) -> str:
-    return ", ".join(map(window.called, clients[:3])) + f" and {len(clients) - 3:,} others" * (len(clients) > 3)

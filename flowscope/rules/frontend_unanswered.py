@@ -15,11 +15,12 @@ Evidence
 
 Look-alikes
     A member that drops what it is sent (`blocked-traffic`), a hairpin and an exhausted translator have findings of
-    their own and take their paths from this one. Without a point behind the balancer a member may be the one that is
-    silent, or that rejects (`likely`). When other calls of the same time were served, loss fits as well (`undecided`),
-    unless those that failed are all the calls of their clients, and a point behind the balancer shows that it sends
-    none of them on (`likely`): loss does not choose by address. A SYN younger than 3 seconds at the end of the capture
-    is not judged.
+    their own and take their paths from this one. Without a point behind the balancer a member may be the one that
+    is silent, or that rejects (`likely`). When other calls of the same time were served, loss fits as well
+    (`undecided`), unless those that failed are all the calls of their clients, and a point behind the balancer
+    shows that it sends none of them on (`likely`): loss does not choose by address. Many senders that never repeat
+    their SYN are a flood or a scan, which balancers drop by design (`undecided`). A SYN younger than 3 seconds at
+    the end of the capture is not judged.
 
 Check next
     The balancer's view of its members' health at that time; a capture on both of its sides.
@@ -47,7 +48,7 @@ from flowscope.nat.numbers import address_numbers
 from flowscope.nat.outcomes import SERVED
 from flowscope.rules.behind import Behind, points_behind
 from flowscope.rules.evidence import prove, tcpdump_line
-from flowscope.rules.silence import DEADLINE_NS, ENOUGH_SYNS
+from flowscope.rules.silence import DEADLINE_NS, ENOUGH_SYNS, never_repeated
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -99,7 +100,8 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     paths = paths.filter(pl.col("last_leg").is_in(syns["leg"].unique().implode()))
     if not paths.height:
         return None
-    copies = int(syns.group_by("leg").agg(pl.col("fwd_syns").max())["fwd_syns"].sum())
+    sent = syns.group_by("leg").agg(pl.col("fwd_syns").max())
+    copies = int(sent["fwd_syns"].sum())
     first, last = int(paths["first_ns"].min() or 0), int(paths["first_ns"].max() or 0)  # type: ignore[arg-type]
     to_it = window.judgeable.filter(pl.col("frontend") == frontend, pl.col("frontend_port") == port)
     served = to_it.filter(pl.col("outcome").is_in(SERVED))
@@ -108,6 +110,10 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> F
     where = window.endpoint(frontend, port)
     whose = _shut_out(paths, served)
     verdict, caveats = _verdict(behind, copies, meanwhile, paths.height, whose, rejected=bool(told.height))
+    if not told.height:
+        each = paths.select("client", leg="last_leg").join(sent, "leg", maintain_order="left")
+        if never := never_repeated(each["client"], each["fwd_syns"]):
+            verdict, caveats = Verdict.UNDECIDED, [*caveats, never]
     kinds = ("syn", "icmp-error") if told.height else ("syn",)
     proof = prove(window, paths, kinds, lambda event: _note(window, event))
     clients = paths["client"].n_unique()

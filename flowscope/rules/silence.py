@@ -5,6 +5,8 @@ Shared by the rules about blocked traffic: which points saw the SYN, which saw a
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 
 from flowscope.nat.places import Place
@@ -17,6 +19,10 @@ DEADLINE_NS = 3_000_000_000
 
 #: So many copies of SYNs must have gone unanswered before silence is more than loss.
 ENOUGH_SYNS = 3
+#: So many senders that never repeat a SYN are no clients whose capture just lacks the repeats.
+_MANY_SENDERS = 10
+#: Ports of one host on which clients insist in vain; more are looked for, not served.
+_MOST_PORTS = 10
 #: For so long a client goes on sending its SYN although the answer was on its way.
 _INSISTS_NS = 1_500_000_000
 #: Who sends a SYN so often got no answer, seen or not.
@@ -36,6 +42,7 @@ def describe(window: Window) -> pl.DataFrame:
     candidates = window.judgeable.filter(
         pl.col("outcome").is_in(["unanswered", "rejected", "half-open"]), pl.col("backend").is_not_null()
     ).join(endpoints(window), ["backend", "backend_port"], how="semi")
+    candidates = candidates.filter((pl.col("outcome") != "half-open") | _may_lack_answer(window, candidates))
     rows = []
     for row in candidates.iter_rows(named=True):
         flows = window.flows_of_legs(row["legs"])
@@ -47,9 +54,34 @@ def describe(window: Window) -> pl.DataFrame:
 
 def endpoints(window: Window) -> pl.DataFrame:
     """Members, and what is taken for one: columns ``backend`` and ``backend_port``."""
-    return pl.DataFrame(
-        sorted({*window.members, *window.presumed_members}), schema=window.members_frame.schema, orient="row"
+    presumed = window.presumed_members
+    unserved = Counter(host for (host, _), served in presumed.items() if not served)
+    taken = {end for end, served in presumed.items() if served or unserved[end[0]] <= _MOST_PORTS}
+    return pl.DataFrame(sorted({*window.members, *taken}), schema=window.members_frame.schema, orient="row")
+
+
+def never_repeated(clients: pl.Series, copies: pl.Series) -> str:
+    """One sentence when most of these SYNs came from many senders and were never sent again; else empty.
+
+    Args:
+        clients: who sent each.
+        copies: how often each was sent while it could be seen.
+    """
+    once = clients.filter(copies == 1)
+    if once.len() * 2 <= clients.len() or once.n_unique() < _MANY_SENDERS:
+        return ""
+    return (
+        f"{once.len():,} of {clients.len():,} SYNs, of {once.n_unique():,} senders, were never sent again: a flood or "
+        "a scan does so, clients that want an answer repeat theirs."
     )
+
+
+def _may_lack_answer(window: Window, paths: pl.DataFrame) -> pl.Expr:
+    """Whether a point saw the SYN without an answer, or saw it again: else nothing tells that the answer got lost."""
+    flows = window.flows.lazy().filter(pl.col("leg").is_in(paths["legs"].explode().unique().implode()))
+    lacking = flows.filter((pl.col("fwd_syns") > 1) | ((pl.col("fwd_syns") > 0) & (pl.col("rev_packets") == 0)))
+    legs = lacking.select("leg").unique().collect()["leg"]
+    return pl.col("legs").list.eval(pl.element().is_in(legs.implode())).list.any()
 
 
 def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int, bool] | None:

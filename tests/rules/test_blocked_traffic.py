@@ -360,3 +360,30 @@ def test_spares_a_member_that_a_scanner_asks_once_for_every_port(tmp_path: Path)
         scan = [Hop(point, (CLIENTS[1], 61000), to, 52, delay) for point, delay in (("back", 160_000), ("a", 200_000))]
         wire.packet(scan, T0 + at * 100 * MS, SYN, 77_000 + at)
     assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_many_blocked_clients_are_told_by_the_members_that_they_called(tmp_path: Path) -> None:
+    """A rule that denies a range of addresses hits thousands: one finding per member, with how many."""
+    wire = Wire()
+    alive(wire)
+    for member in (0, 1):
+        accept(wire, call(member, 43000 + member), T0 + SECOND, isn=31 + member, answer=32)
+        for at in range(30):
+            ignore(wire, call(member, 40000, f"198.51.100.{40 + at}"), T0 + at * MS, isn=9000 * at + member, upto=2)
+    found = findings(wire, tmp_path, RULE)
+    assert [dict(one.subject) for one in found] == [{"member": f"{host}:{port}"} for host, port in MEMBERS]
+    assert {(one.count, one.verdict, one.facts["where"]) for one in found} == {(30, Verdict.CONFIRMED, "before-member")}
+    assert all("and 27 others met this" in one.summary for one in found)
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_doubts_senders_that_never_repeat_their_syn(tmp_path: Path, tries: int) -> None:
+    """A flood: whom the member would have answered, and who wanted an answer, cannot be told."""
+    wire = Wire()
+    alive(wire, data=False)
+    accept(wire, call(1, 39999), T0 - SECOND, isn=4711, answer=4712)
+    for at in range(30):
+        ignore(wire, call(1, 40000 + at, f"198.51.100.{40 + at}"), T0 + at * MS, isn=9000 * at, upto=2, tries=tries)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.count, found.verdict) == (30, Verdict.UNDECIDED if tries == 1 else Verdict.CONFIRMED)
+    assert any("never sent again" in caveat for caveat in found.caveats) is (tries == 1)

@@ -134,3 +134,14 @@ def test_doubts_when_as_many_calls_were_served_meanwhile(tmp_path: Path) -> None
         accept(wire, call(0, 43000 + at), T0 + 20 * SECOND + at * 100 * MS, isn=50_000 * at + 3)
     (found,) = findings(wire, tmp_path, RULE)
     assert found.verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_doubts_a_flood_that_the_balancer_swallows(tmp_path: Path, tries: int) -> None:
+    """Senders by the dozen that never repeat their SYN want no answer, and balancers drop them by design."""
+    wire = outage(0)
+    for at in range(30):
+        hops = call(0, 42000, f"198.51.100.{40 + at}", points="front")
+        ignore(wire, hops, T0 + 20 * SECOND + at * MS, isn=9_000 * at + 1, tries=tries)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.count, found.verdict) == (30, Verdict.UNDECIDED if tries == 1 else Verdict.CONFIRMED)
