@@ -77,9 +77,16 @@ def places(
 
 
 def _endpoints(flows: pl.DataFrame) -> pl.DataFrame:
-    """Per point and address: flows it takes part in, packet types and TTLs of what it sent and of what it got."""
+    """Per point and address: flows it takes part in, packet types and TTLs of what it sent and of what it got.
+
+    Only of addresses that may be a point's host: those with packet types, and the ends of any point's first flow, since
+    without packet types only an end of every flow there is a host.
+    """
     # Hairpins and loopback have one address at both ends: their copies tell nothing of the direction.
-    plain = flows.filter(pl.col("src") != pl.col("dst"), pl.col("tunnel").is_null())
+    plain = flows.lazy().filter(pl.col("src") != pl.col("dst"), pl.col("tunnel").is_null())
+    ends = plain.group_by("point").agg(pl.col("src").first(), pl.col("dst").first()).collect()
+    first = pl.concat([ends["src"], ends["dst"]]).unique().implode()
+    may_be_host = pl.col("address").is_in(first) | ((pl.col("sent_types") | pl.col("got_types")) != 0)
     sides = [
         plain.select(
             "point",
@@ -88,7 +95,7 @@ def _endpoints(flows: pl.DataFrame) -> pl.DataFrame:
             got_types=f"{b}_packet_types",
             ttl_min=f"{a}_ttl_min",
             ttl_max=f"{a}_ttl_max",
-        )
+        ).filter(may_be_host)
         for own, a, b in (("src", "fwd", "rev"), ("dst", "rev", "fwd"))
     ]
     bits = [pl.col(name).bitwise_or() for name in ("sent_types", "got_types")]
@@ -96,8 +103,9 @@ def _endpoints(flows: pl.DataFrame) -> pl.DataFrame:
         pl.concat(sides)
         .group_by("point", "address")
         .agg(pl.len().alias("flows"), *bits, pl.col("ttl_min").min(), pl.col("ttl_max").max())
+        .collect()
     )
-    total = plain.group_by("point").agg(pl.len().alias("all"))
+    total = plain.group_by("point").agg(pl.len().alias("all")).collect()
     spread = grouped.group_by("address").agg(pl.col("point").n_unique().alias("points"))
     return grouped.join(total, "point").join(spread, "address")
 

@@ -68,12 +68,18 @@ def _mixed(window: Window) -> pl.DataFrame:
     """Flows to services of which a point saw some whole and some ``half`` (with ``answers`` missing or requests)."""
     # Lazily, for the flow table is wide: only the columns that are named below are ever copied.
     tcp = window.flows.lazy().filter(pl.col("protocol") == _TCP)
-    bare = (pl.col("rev_packets") == 0) | (pl.col("fwd_packets") == 0)
-    if not tcp.select(bare.any()).collect().item():
+    bare = pl.any_horizontal(
+        (pl.col(f"{one}_payload_bytes") > 0) & (pl.col(f"{other}_packets") == 0)
+        for one, other in (("fwd", "rev"), ("rev", "fwd"))
+    )
+    # A SYN without an answer is no half flow: in a scan or flood no service is left to look at.
+    services = tcp.filter(bare).select(_SERVICE).unique().collect()
+    if not services.height:
         return window.flows.head(0).select(*_SERVICE, "leg", "src", half=pl.lit(value=False), whole=pl.lit(value=False))
     # A direction may stand in a flow of its own, under another VLAN or tunnel: a leg counts as a whole.
     seen = (
-        tcp.select(
+        tcp.join(services.lazy(), on=_SERVICE, how="semi")
+        .select(
             *_SERVICE, "leg", "src", *(
                 f"{half}_{name}" for half in ("fwd", "rev")
                 for name in ("packets", "syns", "payload_bytes", "resets", "last_ack")
