@@ -97,6 +97,8 @@ def _both_sides(window: Window, steps: pl.DataFrame) -> dict[int, int]:
     A member that calls itself through the balancer sees both as well, so these do not count.
     """
     others = steps.filter((pl.col("client") != pl.col("backend")).fill_null(value=True))
+    if not others.height:
+        return {}
     seen = window.flows.select("leg", "point").unique()
     met = others.select("path", "a", "b").join(seen, left_on="a", right_on="leg")
     met = met.join(seen, left_on=["b", "point"], right_on=["leg", "point"], how="semi")

@@ -172,5 +172,7 @@ def _turn(flows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _renumber(flows: pl.DataFrame) -> pl.DataFrame:
+    if flows["_leg"].is_unique().all():
+        return flows.with_columns(leg=pl.int_range(pl.len(), dtype=pl.UInt64))
     order = flows.select("_leg").unique(maintain_order=True).with_row_index("leg")
     return flows.join(order, "_leg", how="left", maintain_order="left").with_columns(pl.col("leg").cast(pl.UInt64))

@@ -165,6 +165,8 @@ def _signs(flows: pl.DataFrame, events: pl.DataFrame, messages: pl.DataFrame) ->
         answered=pl.col("rev_packets") > 0,
         flowing=(pl.col("rev_payload_bytes") > 0) | taken,
     )  # fmt: skip
+    if flags["leg"].is_unique().all():
+        return flags
     return flags.group_by("leg").agg(pl.exclude("leg").any())
 
 

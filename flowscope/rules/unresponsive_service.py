@@ -78,10 +78,14 @@ def _hung(window: Window) -> pl.DataFrame:
     """Paths to members whose request was acknowledged and not answered, with ``waited_ns`` and ``gave_up``."""
     # A hole before the member's last number is an answer too: it was sent, and lost before it was captured.
     spoke = pl.any_horizontal(pl.col("rev_payload_bytes", "rev_missing_bytes") > 0)
-    closes = _closes(window, window.flows.filter(pl.col("fwd_payload_bytes") > 0, ~spoke)["flow"])
+    # Lazily: of the wide table only the rows that remain in the end are copied whole.
+    flows = window.flows.lazy()
+    unheard = flows.filter(pl.col("fwd_payload_bytes") > 0, ~spoke).select("flow").collect()["flow"]
+    closes = _closes(window, unheard)
     left = pl.any_horizontal(pl.col("rev_fins", "rev_resets") > 0)
     after = closes.filter(pl.col("gave_up_ns") <= pl.col("left_ns"))["flow"]
-    answered = window.flows.filter(spoke | (left & ~pl.col("flow").is_in(after.implode())))["leg"].unique()
+    heard = flows.filter(spoke | (left & ~pl.col("flow").is_in(after.implode())))
+    answered = heard.select("leg").unique().collect()["leg"]
     acked = (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32
     ended = (pl.col("fwd_fins") > 0) | (pl.col("fwd_resets") > 0)
     # The SYN-ACK again, after the ACK that the member's own interface saw: the kernel threw that ACK away.

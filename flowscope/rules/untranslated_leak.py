@@ -73,13 +73,13 @@ def judge(window: Window) -> Iterator[Finding]:
 
 def _leaks(window: Window) -> pl.DataFrame:
     """Translated legs (``leg``) and the bare ones that go on with their numbers at the same point (``bare``)."""
-    tcp = window.flows.filter(pl.col("protocol") == _TCP)
-    loose = tcp.filter(pl.col("fwd_isn").is_null(), pl.col("rev_isn").is_null())
+    tcp = window.flows.lazy().filter(pl.col("protocol") == _TCP)
+    loose = tcp.filter(pl.col("fwd_isn").is_null(), pl.col("rev_isn").is_null()).collect()
     bare = pl.concat(_oneway(loose, *names) for names in _DIRECTIONS)
     if not bare.height:
         return pl.DataFrame()
     peers = bare.select("point", "peer", "peer_port").unique()
-    whole = tcp.filter(pl.col("fwd_isn").is_not_null(), pl.col("rev_isn").is_not_null())
+    whole = tcp.filter(pl.col("fwd_isn").is_not_null(), pl.col("rev_isn").is_not_null()).collect()
     known = pl.concat(_half(whole, *names) for names in _DIRECTIONS).join(
         peers, ["point", "peer", "peer_port"], how="semi"
     )
