@@ -26,8 +26,10 @@ USUAL_DRIFT = 0.0002
 #: A rate that was measured may change by this when nobody looks: temperature does it.
 _WANDER = 0.000001
 _SMALLEST_STEP_NS = 1_000_000
-#: Handshakes with the smallest doubt that decide, and so many in all that are looked at.
-_BEST, _MOST = 20, 2000
+#: Handshakes with the smallest doubt that decide.
+_BEST = 20
+#: So many handshakes in all are looked at, the best of each moment.
+MOST = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ def fit(samples: Sequence[Sample]) -> list[Stretch]:
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:
     """At most so many samples, the best of each moment."""
-    if len(samples) <= _MOST:
+    if len(samples) <= MOST:
         return list(samples)
     ordered = sorted(samples, key=lambda sample: sample.at_ns)
-    size = -(-len(ordered) // _MOST)
+    size = -(-len(ordered) // MOST)
     return [min(ordered[at : at + size], key=lambda one: one.doubt_ns) for at in range(0, len(ordered), size)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from flowscope.nat.clock_fit import USUAL_DRIFT, Sample, Stretch, fit
+from flowscope.nat.clock_fit import MOST, USUAL_DRIFT, Sample, Stretch, fit
 
 _SYN, _SYN_ACK, _DATA, _TCP = 0, 1, 8, 6
 _CONNECTION = ("flow", "leg", "point", "fwd_isn", "fwd_syn_layout", "fwd_syn_ttl")
@@ -54,10 +54,17 @@ def _add(edges: Edges, found: pl.DataFrame) -> None:
     for (a, b), group in found.group_by("point", "point_b", maintain_order=True):
         one, other = int(str(a)), int(str(b))
         if other not in edges.get(one, {}):
-            there = [Sample(*row) for row in group.select("syn_ns_b", "o", "doubt").iter_rows()]
-            back = [Sample(at, -o, doubt) for at, o, doubt in group.select("syn_ns", "o", "doubt").iter_rows()]
-            edges.setdefault(one, {})[other] = fit(there)
-            edges.setdefault(other, {})[one] = fit(back)
+            edges.setdefault(one, {})[other] = fit(_samples(group, "syn_ns_b", pl.col("o")))
+            edges.setdefault(other, {})[one] = fit(_samples(group, "syn_ns", -pl.col("o")))
+
+
+def _samples(group: pl.DataFrame, at: str, offset: pl.Expr) -> list[Sample]:
+    """The best of each moment; the others are left out while they are rows of a table."""
+    rows = group.select(at, offset, "doubt").sort(at, maintain_order=True)
+    if rows.height > MOST:
+        moment = pl.int_range(pl.len()) // -(-rows.height // MOST)
+        rows = rows.sort(moment, "doubt", maintain_order=True).filter(moment.is_first_distinct())
+    return [Sample(*row) for row in rows.iter_rows()]
 
 
 def _all_tied(edges: Edges, points: list[int]) -> bool:
