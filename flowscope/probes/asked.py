@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 from flowscope.nat.profile import Profile
 from flowscope.nat.topology import Pool, Probe
 from flowscope.probes.recognise import By, probe_sources
+from flowscope.probes.reconfigured import Setting, settings
 
 if TYPE_CHECKING:
     from flowscope.window import Window
@@ -50,6 +51,7 @@ class Series:
     """How its thresholds are known; ``assumed`` are documented ones, which may have been configured otherwise."""
     protocol: Protocol
     interval_ns: int
+    """The longest, where it changed."""
     timeout_ns: int | None
     """After which the prober takes no answer any more; None when nobody knows."""
     healthy: tuple[int, int]
@@ -58,6 +60,8 @@ class Series:
     """Address number that the probes are sent to: the member's own, or a frontend's that it holds."""
     host: int | None
     """The point at one of several hosts that hold this address, where no topology tells the hosts apart."""
+    settings: tuple[Setting, ...] = ()
+    """One after the other, where the prober was set up otherwise meanwhile; empty where it was not."""
     fits: tuple[Probe, ...] = ()
     """Settings that what clients got speaks for about as well; empty where it was not asked, or speaks for none."""
 
@@ -72,6 +76,11 @@ class Series:
         return self.host if self.member == self.asked else None
 
     @property
+    def latest_interval_ns(self) -> int:
+        """The interval at the end of the capture."""
+        return (self.settings[-1].interval_ns if self.settings else None) or self.interval_ns
+
+    @property
     def patience_ns(self) -> int:
         """How long silence must last to be a failure: the timeout, else until the next probe is due."""
         return self.timeout_ns or self.interval_ns
@@ -82,15 +91,22 @@ def series(window: Window, probes: pl.DataFrame) -> dict[Key, Series]:
 
     Args:
         window: what is judged.
-        probes: with the columns of :data:`SERIES`, ``sent_ns``, and ``asks`` (the protocol, null when it did not get so
-            far).
+        probes: with the columns of :data:`SERIES`, ``sent_ns``, and of what was asked ``asks`` (the protocol) and
+            ``target``, null when it did not get so far.
     """
     gaps = pl.col("sent_ns").sort().diff()
     asks = pl.col("asks").drop_nulls()
     table = (
         probes.join(window.recognised, "path", how="left")
         .group_by(SERIES, maintain_order=True)
-        .agg(pl.col("policy", "by").first(), gaps.median().alias("gap"), gaps.len().alias("n"), asks.mode().first())
+        .agg(
+            pl.col("policy", "by").first(),
+            gaps.median().alias("gap"),
+            gaps.len().alias("n"),
+            asks.mode().first(),
+            times=pl.col("sent_ns").sort_by("sent_ns", "path"),
+            targets=pl.col("target").sort_by("sent_ns", "path"),
+        )
     )
     known = set(probe_sources(window.addresses, window.known_probers))
     found = {}
@@ -113,7 +129,7 @@ def pools_probed(window: Window, member: int, port: int) -> list[Pool]:
     ]
 
 
-def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
+def _set_up(window: Window, row: dict[str, Any], by: By) -> Series:
     source, member, port = int(str(row["source"])), int(str(row["member"])), int(str(row["port"]))
     pools = pools_probed(window, member, port)
     probe = pools[0].probe if pools else None
@@ -122,6 +138,9 @@ def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
     measured = round(float(str(row["gap"]))) if row["gap"] and int(str(row["n"])) > 2 else None
     told = window.known_probers.profiles()
     thresholds = probe or _thresholds(window.profile, policy)
+    changes = settings(row["times"], row["targets"])
+    if known := [one.interval_ns for one in changes if one.interval_ns]:
+        measured = max(known)
     interval = measured or (round(probe.interval_s * SECOND) if probe else _documented_interval(policy, told))
     return Series(
         source=source,
@@ -136,7 +155,8 @@ def _set_up(window: Window, row: dict[str, object], by: By) -> Series:
         policy_by="topology" if probe else "profile" if thresholds else "assumed",
         protocol=probe.protocol if probe else _protocol(row["asks"]),
         interval_ns=interval,
-        timeout_ns=_timeout(probe, policy, interval),
+        timeout_ns=timeout_at(probe, policy, interval),
+        settings=changes,
         healthy=_healthy(policy, told),
         asked=int(str(row["asked"])),
         host=None if row["host"] is None else int(str(row["host"])),
@@ -147,7 +167,8 @@ def _protocol(asks: object) -> Protocol:
     return "http" if asks == "http" else "https" if asks == "https" else "tcp"
 
 
-def _timeout(probe: Probe | None, policy: str, interval: int) -> int | None:
+def timeout_at(probe: Probe | None, policy: str, interval: int) -> int | None:
+    """After which a prober with this interval takes no answer any more; None when nobody knows."""
     if probe and probe.timeout_s is not None:
         return round(probe.timeout_s * SECOND)
     if policy == "azure-lb":

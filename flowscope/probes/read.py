@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flowscope.probes.apart import hosts_apart
-from flowscope.probes.asked import SERIES, Key, Series, series
+from flowscope.probes.asked import SERIES, Key, Series, series, timeout_at
 from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
 from flowscope.probes.met import how
+from flowscope.probes.reconfigured import intervals
 from flowscope.probes.turns import turns
 from flowscope.tables import EVENT_KINDS
 
@@ -30,6 +31,7 @@ READINGS = {
     "asked": pl.UInt32,
     "host": pl.UInt32,
     "sent_ns": pl.Int64,
+    "interval_ns": pl.Int64,
     "result": pl.String,
     "how": pl.String,
     "status": pl.UInt16,
@@ -79,11 +81,29 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
         orient="row",
     )
     told = told.join(rules, SERIES, how="left", nulls_equal=True)
+    told = _paced(told, known)
     # Whoever said something that was cut before it could be read may have asked for anything.
     readable = pl.col("asks").is_not_null().any().over(SERIES)
     hidden = (pl.col("speaks") == "tcp") & pl.col("asked_cut") & ~readable
     judged = _judged(told.with_columns(speaks=pl.when(hidden).then(pl.lit("hidden")).otherwise("speaks")))
     return judged.select(pl.col(name).cast(kind) for name, kind in READINGS.items()).sort("sent_ns", "path"), known
+
+
+def _paced(told: pl.DataFrame, known: dict[Key, Series]) -> pl.DataFrame:
+    """Adds what the prober waited at each probe, where its interval changed meanwhile."""
+    rows = []
+    for part in told.partition_by(SERIES):
+        own = part.sort("sent_ns", "path")
+        one = known[own.select(SERIES).row(0)]
+        for path, interval in zip(own["path"], intervals(own["sent_ns"].to_list()) or (), strict=False):
+            timeout = timeout_at(one.probe, one.policy, interval)
+            rows.append((path, interval, timeout, timeout or interval))
+    names = ("interval", "timeout", "patience")
+    schema = pl.Schema({"path": pl.UInt64, **{f"{name}_then": pl.Int64 for name in names}})
+    told = told.join(pl.DataFrame(rows, schema=schema, orient="row"), "path", how="left")
+    return told.with_columns(pl.coalesce(f"{name}_then", name).alias(name) for name in names).with_columns(
+        interval_ns="interval"
+    )
 
 
 def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
@@ -162,6 +182,7 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit("http"))
             .alias("asks"),
             (pl.col("kind") == "tls-server-hello").any().alias("greeted"),
+            pl.col("target").filter(pl.col("kind") == "http-request").first(),
             pl.col("status").filter(final).first(),
             pl.col("last_ns").filter(final).first().alias("response_end"),
             pl.col("complete").filter(final).first().alias("whole"),

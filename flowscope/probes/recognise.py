@@ -19,6 +19,7 @@ from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Policy, Probing, Profile
 from flowscope.nat.profile_file import load_profiles
 from flowscope.nat.topology import Network, Pool, Probe, Topology
+from flowscope.probes.continued import continued
 from flowscope.probes.shape import paced, shaped
 
 PROBES = {"path": pl.UInt64, "policy": pl.String, "by": pl.String}
@@ -171,17 +172,26 @@ def _asking(
 ) -> pl.DataFrame:
     """Paths from a pool's probe source to what the topology says it probes.
 
-    A proxy probes from the address that it forwards from: another port, or a request for another path, is no probe.
+    A proxy probes from the address that it forwards from: another port, or a request for another path, is no probe,
+    unless the probes turn into such calls (:mod:`flowscope.probes.continued`).
     """
     numbers = address_numbers(addresses, (member.address for member in pool.members))
     asked = [(numbers[one.address], probe.port or one.port) for one in pool.members if one.address in numbers]
     ends = pl.DataFrame(asked, schema={"backend": pl.UInt32, "backend_port": pl.UInt16}, orient="row").unique()
-    found = paths.filter(pl.col("client").is_in(_among(addresses, probe.source).implode()))
-    found = found.join(ends, ["backend", "backend_port"], how="semi", maintain_order="left")
+    calls = paths.filter(pl.col("client").is_in(_among(addresses, probe.source).implode()))
+    found = calls.join(ends, ["backend", "backend_port"], how="semi", maintain_order="left")
     if found.height and probe.protocol == "http":
         other = requests.filter(pl.col("target").str.split("?").list.first() != probe.path.split("?")[0])
         found = found.join(_through(found, flows, other["flow"]).select("path"), "path", how="anti")
-    return found
+    there = calls.filter(pl.col("backend").is_in(ends["backend"].implode()))
+    return pl.concat([found, continued(found, _without(there, found), _targets(there, requests, flows))])
+
+
+def _targets(paths: pl.DataFrame, requests: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
+    """What these paths asked for: ``path`` and ``target``."""
+    legs = flows.select("flow", leg=pl.col("leg").cast(pl.UInt64)).join(requests.select("flow", "target"), "flow")
+    own = paths.select("path", leg=pl.col("legs")).explode("leg").with_columns(pl.col("leg").cast(pl.UInt64))
+    return own.join(legs, "leg").unique("path", keep="first", maintain_order=True).select("path", "target")
 
 
 def _through(paths: pl.DataFrame, flows: pl.DataFrame, through: pl.Series) -> pl.DataFrame:

@@ -21,8 +21,9 @@ from flowscope.probes.settings import LOST_TOUCH
 if TYPE_CHECKING:
     from flowscope.window import Window
 
-_Row = tuple[int, bool, int, str, str | None, int | None]
-"""When the probe before was sent, whether there was a pause, when it was decided, its result, how, and the status."""
+_Row = tuple[int, int, bool, int, str, str | None, int | None]
+"""When the probe before was sent, its interval, whether there was a pause, when it was decided, its result, how, and
+the status."""
 #: Probes that are one interval apart, as evenly as a prober sends them, in intervals.
 _ONE_PROBE = 1.25
 
@@ -145,12 +146,12 @@ def _spread(change: Change) -> int:
 def _timeline(one: Series, rows: Iterable[_Row]) -> Iterator[Change]:
     policy = POLICIES[one.policy](one.thresholds)
     state: State = "unknown"
-    for before, paused, decided, result, how, status in rows:
+    for before, interval, paused, decided, result, how, status in rows:
         if paused:
             policy = POLICIES[one.policy](one.thresholds)
             if state != "unknown":
                 state = "unknown"
-                yield Change(before + LOST_TOUCH * one.interval_ns, state, "no probe was seen for a while")
+                yield Change(before + LOST_TOUCH * interval, state, "no probe was seen for a while")
         if result == "unknown":
             # It may have been either, so what follows starts anew.
             policy = POLICIES[one.policy](one.thresholds)
@@ -167,11 +168,14 @@ def _turning(readings: pl.DataFrame, one: Series) -> list[_Row]:
     """Of probes in a row that went alike only so many as may turn a decision, whichever of the settings holds."""
     longest = max(sum(POLICIES[one.policy](setting).turns) for setting in (one.thresholds, *one.fits))
     before = pl.col("sent_ns").shift(1)
-    long = (pl.col("sent_ns") - before > LOST_TOUCH * one.interval_ns).fill_null(value=False)
-    rows = readings.with_columns(before=before, stretch=long.cum_sum()).filter(pl.col("result") != "open")
+    interval = pl.max_horizontal(pl.col("interval_ns"), pl.col("interval_ns").shift(1))
+    long = (pl.col("sent_ns") - before > LOST_TOUCH * interval).fill_null(value=False)
+    rows = readings.with_columns(before=before, interval=interval, stretch=long.cum_sum()).filter(
+        pl.col("result") != "open"
+    )
     paused = (pl.col("stretch") != pl.col("stretch").shift(1)).fill_null(value=False)
     few = pl.int_range(pl.len()).over(pl.struct("result", "stretch").rle_id()) < longest
-    columns = ("before", "paused", "decided_ns", "result", "how", "status")
+    columns = ("before", "interval", "paused", "decided_ns", "result", "how", "status")
     return rows.with_columns(paused=paused).filter(few).select(columns).rows()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from flowscope.report.times import SECOND, rfc3339_text
 if TYPE_CHECKING:
     from flowscope.analysis import Analysis
     from flowscope.probes.asked import Key
+    from flowscope.probes.reconfigured import Setting
     from flowscope.probes.replay import Change, Health
 
 Probed = tuple[int, int]
@@ -113,6 +114,7 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
         found.append(f"sent to {analysis.addresses['text'][one.asked]}, which it shares with other hosts")
     elif one.point is not None:
         found.append(f"several hosts have this address: this is the one seen at {point_name(analysis, one.point)}")
+    found += changes_of_setting(one.settings)
     unread = readings.filter(pl.col("result") == "unknown").height
     if one.protocol == "https" and not readings["status"].drop_nulls().len():
         found.append("status not visible (TLS)")
@@ -126,6 +128,20 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
             f"the settings of {safe_unicode(one.pools[0])}; each pool's own state is by its own"
         )
     return found
+
+
+def changes_of_setting(settings: Sequence[Setting]) -> list[str]:
+    """How the prober was set up otherwise in mid-capture, setting by setting."""
+    if not settings:
+        return []
+    parts = []
+    paced = len({one.interval_ns for one in settings}) > 1
+    asked = len({one.target for one in settings}) > 1
+    for one in settings:
+        every = f"every {one.interval_ns / SECOND:.3g} s " if paced and one.interval_ns else ""
+        path = f"for {safe_unicode(one.target)} " if asked and one.target else ""
+        parts.append(f"{every}{path}from {rfc3339_text(one.first_ns)} to {rfc3339_text(one.last_ns)}")
+    return [f"its prober was set up otherwise meanwhile: asks {', then '.join(parts)}"]
 
 
 def point_name(analysis: Analysis, number: int) -> str:
@@ -144,7 +160,7 @@ def _row(analysis: Analysis, health: Health) -> dict[str, Any]:
         "policy": one.policy,
         "policy_by": one.policy_by,
         "pools": [safe_unicode(pool) for pool in one.pools],
-        "interval_s": round(one.interval_ns / SECOND, 3),
+        "interval_s": round(one.latest_interval_ns / SECOND, 3),
         "per_minute": per_minute(health),
         "sent": health.sent,
         "succeeded": health.succeeded,

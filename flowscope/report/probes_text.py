@@ -100,7 +100,7 @@ def _cells(analysis: Analysis, health: Health, rank: int | None) -> list[str]:
         one.by,
         one.protocol,
         f"{one.policy} (policy assumed)" if one.policy_by == "assumed" else one.policy,
-        f"{one.interval_ns / 1e9:.3g} s",
+        f"{one.latest_interval_ns / 1e9:.3g} s",
         "-" if rate is None else f"{rate:.3g}",
         f"{health.sent:,}",
         f"{health.succeeded:,}",

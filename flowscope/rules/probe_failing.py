@@ -36,11 +36,13 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import polars as pl
 
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.probes.replay import Health
+from flowscope.report.safe_text import safe_line
 from flowscope.rules.probe_evidence import (
     LOST,
     all_of_them,
@@ -93,6 +95,7 @@ def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: 
            "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",
            "status": f"were answered with status {status}"}[how]  # fmt: skip
     summary = f"{commonest.height:,} of {sent:,} probes of {sources(window, failing)} to {endpoint} {met}."
+    summary += _since_it_asks_otherwise(failing, failed)
     others = failed.height - commonest.height
     if others:
         summary += f" {others:,} more failed in other ways."
@@ -135,6 +138,18 @@ def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: 
             "Azure: load-balancer-custom-probe-overview, 2023-10",
         ),
     )
+
+
+def _since_it_asks_otherwise(healths: Sequence[Health], failed: pl.DataFrame) -> str:
+    """A sentence about a prober that asks for another path now, and has failed ever since and not before."""
+    for one in (health.series for health in healths):
+        for before, after in pairwise(one.settings):
+            asked = before.target is not None and after.target is not None and before.target != after.target
+            own = failed.filter(pl.col("source") == one.source)["sent_ns"]
+            if asked and own.len() and own.is_between(after.first_ns, after.last_ns).all():
+                new, old = safe_line(after.target or ""), safe_line(before.target or "")
+                return f" They fail since the prober asks for {new} instead of {old}."
+    return ""
 
 
 _TITLES = {
