@@ -8,7 +8,7 @@ import polars as pl
 
 from flowscope.findings import Verdict
 from flowscope.nat.outcomes import SERVED
-from flowscope.rules.silence import ENOUGH_SYNS, never_repeated
+from flowscope.rules.silence import ENOUGH_SYNS, never_repeated, presumed_at_most
 from flowscope.window import Window
 
 #: So many connections in a row, all of them silent, are an outage with a beginning and an end.
@@ -83,7 +83,7 @@ def judgement(
         accepted: those that were not lost.
     """
     verdict, caveats = _seen(window, paths, where, how, member, accepted)
-    if (doubt := _presumed(window, paths)) is not None:
+    if (doubt := presumed_at_most(window, paths)) is not None:
         return max(verdict, doubt[0], key=lambda one: one.rank), [*caveats, doubt[1]]
     return verdict, caveats
 
@@ -148,16 +148,3 @@ def _sees_port(window: Window, backend: int, port: int) -> bool:
         pl.col("point").is_in(home), pl.col("dst") == backend, pl.col("dst_port") == port, pl.col("protocol") == 6
     )
     return seen.height > 0
-
-
-def _presumed(window: Window, paths: pl.DataFrame) -> tuple[Verdict, str] | None:
-    """What may be said at most where no frontend was captured, and why."""
-    presumed = [window.presumed_members.get(end) for end in paths.select(_MEMBER).unique().iter_rows()]
-    if None in presumed:
-        return None
-    if all(presumed):
-        return Verdict.LIKELY, "No frontend was captured: that this port is the balancer's is taken from its probes."
-    return Verdict.UNDECIDED, (
-        "No frontend was captured and no member serves this port: a port that the balancer sends nobody to looks the "
-        "same. A topology (`--topology`) decides it."
-    )

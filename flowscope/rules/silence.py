@@ -9,6 +9,7 @@ from collections import Counter
 
 import polars as pl
 
+from flowscope.findings import Verdict
 from flowscope.nat.places import Place
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
@@ -162,3 +163,18 @@ def _rejected(window: Window, backend: int, flows: pl.DataFrame) -> tuple[str, b
     if home and not any(place.point in reached for place in home):
         return "before-member", any(place.sure for place in home)
     return "unknown", False
+
+
+def presumed_at_most(window: Window, paths: pl.DataFrame) -> tuple[Verdict, str] | None:
+    """What may be said at most where no frontend was captured, and why."""
+    presumed = [
+        window.presumed_members.get(end) for end in paths.select("backend", "backend_port").unique().iter_rows()
+    ]
+    if None in presumed:
+        return None
+    if all(presumed):
+        return Verdict.LIKELY, "No frontend was captured: that this port is the balancer's is taken from its probes."
+    return Verdict.UNDECIDED, (
+        "No frontend was captured and no member serves this port: a port that the balancer sends nobody to looks the "
+        "same. A topology (`--topology`) decides it."
+    )

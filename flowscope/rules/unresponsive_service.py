@@ -14,13 +14,13 @@ Evidence
     Handshake, request, its acknowledgement, the client's giving up; answered connections to the same service beside it.
 
 Look-alikes
-    A long wait that ends in an answer, a client that aborts early and a protocol in which only the client speaks are
-    not flagged. An answer that vanishes on the way (an MTU black hole, loss) leaves a hole in the member's numbers and
-    is spared; where the member never spoke again after it, only its own interface shows the difference, and without it
-    the verdict is `likely`. Where no connection to the service was ever answered,
-    the service may be one that never answers: `undecided`. So are one or two requests whose clients still wait when the
-    capture ends: a long poll looks so. SYNs dropped without a hanging connection beside them are
-    `blocked-traffic`.
+    A long wait that ends in an answer, a client that aborts early and a protocol in which only the client speaks
+    are not flagged. An answer that vanishes on the way (an MTU black hole, loss) leaves a hole in the member's
+    numbers and is spared; where the member never spoke again after it, only its own interface shows the difference,
+    and without it the verdict is `likely`. Where no connection to the service was ever answered, the service may be
+    one that never answers: `undecided`. So are one or two requests whose clients still wait when the capture ends:
+    a long poll looks so. SYNs dropped without a hanging connection beside them are `blocked-traffic`. Where no
+    frontend was captured the members are those that a documented prober asks (`likely` at most).
 
 Check next
     On the member: `ss -ltn` (Recv-Q against Send-Q; given with `--listening` it is read here), `nstat -az
@@ -49,7 +49,7 @@ from flowscope.nat.outcomes import PROXIED
 from flowscope.rules.evidence import prove, tcpdump_line
 from flowscope.rules.listeners import heard
 from flowscope.rules.probe_contrast import healthy_probes
-from flowscope.rules.silence import DEADLINE_NS, describe
+from flowscope.rules.silence import DEADLINE_NS, describe, endpoints, presumed_at_most
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
@@ -117,7 +117,7 @@ def _hung(window: Window) -> pl.DataFrame:
         .agg(pl.col("waited_ns").max(), pl.col("gave_up", "refused", "left").any())
         .filter(pl.col("waited_ns") >= DEADLINE_NS)
     )
-    paths = window.judgeable.join(window.members_frame, _MEMBER, how="semi").join(
+    paths = window.judgeable.join(endpoints(window), _MEMBER, how="semi").join(
         waits, left_on="last_leg", right_on="leg", maintain_order="left"
     )
     # A proxy answers for a member that does not: then only the connection to the member counts.
@@ -164,6 +164,9 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
     # Who still waits when the capture ends may wait for something that takes its time.
     if slowest is None or not (queue or hung["gave_up"].any() or hung.height >= _SEVERAL):
         verdict = Verdict.UNDECIDED
+    if (doubt := presumed_at_most(window, both)) is not None:
+        verdict = max(verdict, doubt[0], key=lambda one: one.rank)
+        caveats.append(doubt[1])
     name, endpoint = window.called(backend, port), window.endpoint(backend, port)
     kinds = ("syn", "syn-ack", "data", "fin", "rst")
     proof = prove(window, both, kinds, lambda event: _note(window, event))
@@ -219,13 +222,20 @@ def _finding(window: Window, hung: pl.DataFrame, turned_away: pl.DataFrame, back
 
 
 def _slowest_answer(window: Window, hung: pl.DataFrame) -> int | None:
-    """Longest time that an answered connection to the same frontend or member took to its first byte, else None."""
+    """Longest time that an answered connection to the same service took to its first byte, else None.
+
+    The same service is the frontend or the member, and without a frontend the same port of what is taken for members.
+    """
     member = hung.select(_MEMBER).unique()
     frontends = hung.filter(pl.col("frontend").is_not_null()).select("frontend", "frontend_port").unique()
+    ports = set(member["backend_port"])
+    taken = sorted(end for end in window.presumed_members if end[1] in ports)
+    peers = pl.DataFrame(taken, schema=window.members_frame.schema, orient="row")
     same = pl.concat(
         [
             window.judgeable.join(member, _MEMBER, how="semi")["last_leg"],
             window.judgeable.join(frontends, ["frontend", "frontend_port"], how="semi")["last_leg"],
+            window.judgeable.join(peers, _MEMBER, how="semi")["last_leg"],
         ]
     ).unique()
     took = window.flows.filter(

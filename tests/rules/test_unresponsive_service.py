@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowscope.findings import Verdict
-from tests.rules.scene import MEMBERS, call, findings
+from tests.rules.scene import MEMBERS, call, findings, probe
 from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Hop, Wire, accept, ignore, talk
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -225,3 +225,36 @@ def test_doubts_a_service_that_never_answers_anybody(tmp_path: Path) -> None:
         hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7)
     (found,) = findings(wire, tmp_path, RULE)
     assert found.verdict is Verdict.UNDECIDED
+
+
+def at_members(wire: Wire, *, probes: bool = True) -> None:
+    """What the members' own captures hold: probes of the platform, requests that one of them leaves unanswered."""
+    for at in range(6):
+        for member in (0, 1) if probes else ():
+            accept(wire, probe(member, 50000 + 2 * at + member)[1:], T0 + at * SECOND, isn=900_000 * at + member)
+        accept(wire, call(0, 41000 + at, points="host"), T0 + at * SECOND, isn=70_000 * at + 5)
+    for at in range(3):
+        hang(wire, 40000 + at, T0 + at * MS, 50_000 * at + 7, points="host")
+
+
+def test_members_alone_show_a_service_that_hangs_beside_one_that_answers(tmp_path: Path) -> None:
+    """No frontend was captured: whom the platform probes is a member."""
+    wire = Wire()
+    at_members(wire)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (dict(found.subject), found.verdict, found.count) == ({"member": "10.1.0.5:9443"}, Verdict.LIKELY, 3)
+    assert any("taken from its probes" in caveat for caveat in found.caveats)
+
+
+def test_spares_hosts_that_nothing_shows_to_be_members(tmp_path: Path) -> None:
+    wire = Wire()
+    at_members(wire, probes=False)
+    assert findings(wire, tmp_path, RULE, None) == []
+
+
+def test_doubts_a_lone_member_of_which_no_answer_was_seen(tmp_path: Path) -> None:
+    wire = Wire()
+    at_members(wire)
+    del wire.frames["a"]
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.count) == (Verdict.UNDECIDED, 3)
