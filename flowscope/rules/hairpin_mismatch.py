@@ -44,7 +44,7 @@ from typing import Any
 
 import polars as pl
 
-from flowscope.findings import Finding, Severity, Verdict
+from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.nat.numbers import address_numbers
 from flowscope.rules.evidence import Proof, prove
 from flowscope.window import Window
@@ -220,14 +220,17 @@ def _calls(calls: pl.DataFrame, client: int, frontend: int, port: int) -> pl.Dat
     )  # fmt: skip
 
 
-def _rates(members: int, failed: int, calls: int) -> dict[str, float]:
-    return {
-        "expected_failure_rate": round(1 / max(members, 1), 4),
-        "observed_failure_rate": round(failed / max(calls, 1), 4),
-    }
+def _rates(members: int, failed: int, calls: int) -> dict[str, Fact]:
+    """What share of the calls failed, and what share should; the latter only where the members are known."""
+    observed: dict[str, Fact] = {"observed_failure_rate": round(failed / max(calls, 1), 4)}
+    if members <= 1 and failed < calls:
+        return observed
+    return {"expected_failure_rate": round(1 / max(members, 1), 4), **observed}
 
 
-def _expectation(rates: dict[str, float], members: int) -> str:
+def _expectation(rates: dict[str, Fact], members: int) -> str:
+    if "expected_failure_rate" not in rates:
+        return "The other calls did not come back: there are members that were not seen here."
     if members <= 1:
         return "With one member every such call fails."
     return (

@@ -76,6 +76,17 @@ def test_flags_a_pool_of_one_where_every_call_fails(tmp_path: Path) -> None:
     assert found.facts == {"expected_failure_rate": 1.0, "observed_failure_rate": 1.0}
 
 
+def test_claims_no_share_where_other_members_were_not_seen(tmp_path: Path) -> None:
+    """Captured on the caller alone: its own address is the only member that shows, and other calls were served."""
+    wire = Wire()
+    for at in range(3):
+        ignore(wire, [out(40000 + at), looped(40000 + at)], T0 + at * 20 * MS, isn=50_000 * at + 7)
+        accept(wire, [out(41000 + at)], T0 + at * 20 * MS, isn=60_000 * at + 9, answer=11)
+    (found,) = findings(wire, tmp_path, RULE, None)
+    assert (found.verdict, found.facts) == (Verdict.CONFIRMED, {"observed_failure_rate": 0.5})
+    assert "every such call fails" not in found.summary
+
+
 def test_flags_as_suspected_when_only_the_outgoing_half_was_captured(tmp_path: Path) -> None:
     wire = Wire()
     for at in range(6):
