@@ -103,7 +103,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
     members = [window.endpoint(address, port) for address, port in group.members]
     fronts = [window.endpoint(address, port) for address, port in group.frontends]
     name = group.name or fronts[0]
-    fates = [f"{unanswered:,} connections to it stayed unanswered"] if unanswered else []
+    fates = [f"{unanswered:,} connections to it got no answer while that lasted"] if unanswered else []
     fates += [f"it answered {own:,} connections itself"] if own else []
     fate = {
         "fail-closed": f"The balancer forwarded nothing: {' and '.join(fates)}.",
