@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flowscope.report.fact_text import fact_text
 from flowscope.report.layout import columns, counted, labelled, paragraph, shortened
 from flowscope.report.paint import Paint
 from flowscope.report.safe_text import safe_line
@@ -112,9 +113,7 @@ class FindingBlocks:
 
 
 def _fact(key: str, value: Fact) -> str:
-    words = key.replace("_", " ")
+    words, text = fact_text(key, value)
     if isinstance(value, bool):
         return words if value else f"not {words}"
-    if isinstance(value, float):
-        return f"{words} {value:.0%}" if key.endswith(("_rate", "_share")) else f"{words} {value:.4g}"
-    return f"{words} {value}"
+    return f"{words} {text}"

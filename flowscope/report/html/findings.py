@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flowscope.report.fact_text import fact_text
 from flowscope.report.html.cases import Cases
 from flowscope.report.html.page import section as part
 from flowscope.report.html.summary import badge
 from flowscope.report.markup import Child, Element, element, linked
 
 if TYPE_CHECKING:
-    from flowscope.findings import Fact, Finding
+    from flowscope.findings import Finding
     from flowscope.report.html.view import View
 
 _FRAMES_OPEN = 8
@@ -83,22 +84,13 @@ def _list(texts: Sequence[str]) -> Element | None:
 
 def _facts(finding: Finding) -> list[Element]:
     facts = [
-        element("li", element("b", key.replace("_", " ")), " ", _fact(key, value))
+        element("li", element("b", words), " ", element("a", text, href=f"#{text}") if key == "because" else text)
         for key, value in finding.facts.items()
+        for words, text in (fact_text(key, value),)
     ]
     if finding.folded:
         facts.append(element("li", element("b", "also explains"), " ", ", ".join(finding.folded)))
     return facts
-
-
-def _fact(key: str, value: Fact) -> Child:
-    if key == "because":
-        return element("a", str(value), href=f"#{value}")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.0%}" if key.endswith(("_rate", "_share")) else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and key != "status" else str(value)
 
 
 def _value(value: str | list[str], names: dict[str, str]) -> str:
@@ -129,7 +121,7 @@ def _evidence(view: View, finding: Finding) -> Element:
         made = element(
             "table", element("caption", caption, class_="unseen"), element("thead", head), element("tbody", *some)
         )
-        return element("div", made, class_="scroll", role="region", aria_label=caption, tabindex=0)
+        return element("div", made, class_="scroll frames", role="region", aria_label=caption, tabindex=0)
 
     shown, rest = rows[:_FRAMES_OPEN], rows[_FRAMES_OPEN:]
     file = view.evidence.get(finding.id)
