@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from flowscope.capture.rings import point_name
 from flowscope.cli.live_lines import Show
 from flowscope.cli.options import Request
 from flowscope.cli.progress import tell
@@ -114,7 +115,7 @@ class Screen(Show):
         frames_s, bits_s = (ended[1] - began[1]) / passed, (ended[2] - began[2]) * 8 / passed
         if ended is began:
             frames_s = bits_s = 0.0
-        names = ", ".join(safe_line("stdin" if source.name == "-" else source.name) for source in watch.sources)
+        names = ", ".join(safe_line(_place(source.name, watch)) for source in watch.sources)
         lasted = span(max(0, time.time_ns() - status.started_ns))
         lost = "lost not known yet" if status.dropped is None else f"{status.dropped:,} lost"
         held = f"{status.flows:,} flows held"
@@ -236,6 +237,11 @@ def _cut(text: str, width: int) -> str:
     while display_width(text) > width:
         text = text[: max(1, len(text) - (display_width(text) - width) - 1)] + "…" if len(text) > 1 else ""
     return text
+
+
+def _place(source: str, watch: Watch) -> str:
+    """What people call the place of a source: its name by ``--point``, else that of the source."""
+    return point_name(source, watch.settings.points) or ("stdin" if source == "-" else source)
 
 
 def _bits(per_second: float) -> str:

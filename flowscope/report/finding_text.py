@@ -28,6 +28,7 @@ def capture_names(captures: Sequence[Capture]) -> tuple[str, dict[int, str]]:
     folders = {os.path.dirname(capture.path) for capture in captures}
     folder = folders.pop() if len(folders) == 1 else ""
     names = {one.id: safe_line(os.path.basename(one.path) if folder else one.path) for one in captures}
+    names |= {one.id: "stdin" for one in captures if one.path == "-"}
     return safe_line(folder), names
 
 

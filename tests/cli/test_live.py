@@ -111,3 +111,22 @@ def test_the_view_shows_escapes_as_text(core: None, tmp_path: Path) -> None:
     shown = out.getvalue()
     assert "\x1b[2J\x1b]0" not in shown and "\x07" not in shown and "\u202e" not in shown
     assert "\\x1b]0;owned\\x07[bold]x[/bold]" in shown
+
+
+def test_the_view_calls_a_place_as_the_user_does(core: None) -> None:
+    from rich.console import Console
+
+    from flowscope.cli.live_screen import Screen
+    from flowscope.cli.options import Request
+    from flowscope.given import Given
+    from flowscope.live.sources import Source
+    from flowscope.live.watch import Turn, Watch
+    from flowscope.nat.topology import Topology
+    from flowscope.report.look import Look
+    from flowscope.settings import Settings
+
+    settings = Settings(points=(("-", "vm1"),))
+    screen = Screen(Request((), None, settings, "text", None, Look(), None, False, 0), Console(file=io.StringIO()))
+    watch = Watch([Source("-"), Source("lb.pcap")], settings, Given(Topology()))
+    screen.turn(watch, Turn())
+    assert screen._head(watch, watch.status)[0][0].startswith("flowscope live  vm1, lb.pcap  ")

@@ -165,3 +165,8 @@ def test_failed_paths_without_a_finding_are_not_called_fine() -> None:
     shown = text(analysis(paths=paths({"outcome": "established"}, {"outcome": "unanswered"}, {"outcome": "reset"})))
     assert "No rule says why 1 path failed; `flowscope paths` lists them." in shown
     assert "Nothing wrong" not in shown
+
+
+def test_standard_input_has_a_name() -> None:
+    report = balanced(captures=[capture(0, "-"), capture(1, "vm1.pcap")], findings=[hairpin()])
+    assert re.search(r"^    evidence  stdin +frame 7 ", text(report), re.MULTILINE)

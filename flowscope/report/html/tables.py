@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_PATHS = 10_000
 """Paths that the page lists, failed ones first; more would make it slow to open and no clearer."""
 _ROUTES = 200
+_HOW = {"established": "established, then failed"}
+"""What is said of failed paths beside their outcome: a probe that got a 503 had its handshake."""
 _ROUTE = ("frontend", "frontend_port", "snat", "backend", "backend_port", "protocol")
 
 
@@ -91,7 +93,7 @@ def _routes(view: View) -> Element:
                 f"{row['clients']:,}",
                 f"{row['paths']:,}",
                 element("span", f"{row['failed']:,}", class_="bad" if row["failed"] else None),
-                ", ".join(f"{number:,} {outcome}" for outcome, number in how.iter_rows()) or "-",
+                ", ".join(f"{number:,} {_HOW.get(outcome, outcome)}" for outcome, number in how.iter_rows()) or "-",
                 show,
             )
         )

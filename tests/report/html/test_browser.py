@@ -193,6 +193,9 @@ def test_on_paper_there_are_no_buttons_and_everything_is_dark_on_white(browser: 
     assert browser.value("[...document.querySelectorAll('button')].every((one) => one.offsetParent === null)")
     assert luminance(browser.value("getComputedStyle(document.body).backgroundColor")) > 0.9
     assert browser.value("document.querySelector('#F1 .ladder').getBoundingClientRect().height") > 50
+    for drawn, part in ((".hop", "stroke"), (".tip", "fill"), (".loop", "fill")):
+        colour = browser.value(f"getComputedStyle(document.querySelector('#F1 .ladder {drawn}')).{part}")
+        assert contrast("rgb(255, 255, 255)", colour) > 4.5, (drawn, colour)
     browser.ask("Emulation.setEmulatedMedia", {"media": ""})
 
 

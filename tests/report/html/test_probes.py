@@ -9,6 +9,7 @@ import pytest
 
 from flowscope.analysis import Analysis, analyze
 from flowscope.report.html.probes import section
+from flowscope.report.html.tables import section as routes
 from flowscope.report.html.view import View
 from tests.traffic import balanced
 
@@ -61,3 +62,11 @@ def test_the_pool_is_down_while_all_of_its_members_are(down: Analysis) -> None:
             (own,) = (one for one in line if one.get("class") == "state down")
             assert float(own.get("x") or 0) <= begin + 0.1
             assert float(own.get("x") or 0) + float(own.get("width") or 0) >= end - 0.1
+
+
+def test_a_route_of_failed_probes_is_not_called_established(down: Analysis) -> None:
+    made = routes(View(down, {}))
+    assert made is not None
+    cells = ["".join(one.itertext()) for one in made.iter("td")]
+    assert any(cell.endswith(" established, then failed") for cell in cells)
+    assert not any(cell.endswith(" established") for cell in cells)
