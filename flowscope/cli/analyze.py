@@ -17,7 +17,7 @@ Examples:
   flowscope analyze captures/ --topology lb.toml
   flowscope analyze captures/ --topology haproxy.cfg
   flowscope analyze captures/ --topology lb.toml --nsg nsg.json=vm1 --flow-log PT1H.json
-  flowscope analyze vm1.pcap --listening ss.txt=vm1
+  flowscope analyze vm1.pcap --listening ss.txt=10.0.0.4
   flowscope analyze vm1.pcap --format json -o report.json
   flowscope analyze captures/ --format markdown | gh issue create -F - -t 'Balancer'
   flowscope analyze vm1.pcap -Y 'ip.addr == 10.0.0.4 && tcp.port == 80'
