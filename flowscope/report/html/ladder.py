@@ -83,8 +83,8 @@ class _Drawing:
         lane, x = self.route.lanes[at], self.xs[at]
         return element(
             "g",
-            element("rect", x=x - 78, y=8, width=156, height=44, rx=6),
-            element("text", shortened(lane.title, 24), x=x, y=26, class_="name"),
+            element("rect", x=x - 92, y=8, width=184, height=44, rx=6),
+            element("text", shortened(lane.title, 21), x=x, y=26, class_="name"),
             element("text", shortened(lane.detail, 30), x=x, y=43, class_="detail"),
             element("title", f"{lane.title}: {lane.detail}"),
             element("line", x1=x, x2=x, y1=52, y2=bottom),

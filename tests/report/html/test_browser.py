@@ -199,6 +199,31 @@ def test_on_paper_there_are_no_buttons_and_everything_is_dark_on_white(browser: 
     browser.ask("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_names_of_places_fit_their_boxes(browser: Browser, page: Path) -> None:
+    """Letters of any width: what is shown of a name is at most as wide as its box."""
+    browser.open(page)
+    wide = """[...document.querySelectorAll('.lane')].map((lane) => {
+        const box = lane.querySelector('rect').getBBox().width;
+        return ['.name', '.detail'].map((one) => {
+            const text = lane.querySelector(one);
+            text.textContent = text.classList.contains('name') ? '2001:db8:0…345:678:80' : 'client, captu…ve-node-one0';
+            return text.getBBox().width - box;
+        });
+    }).flat()"""
+    assert max(browser.value(wide)) < 0
+
+
+def test_evidence_can_be_read_on_a_phone(browser: Browser, samples: Path, tmp_path: Path) -> None:
+    analysis = analyze([samples / "hairpin" / "be1.pcap"])
+    file = tmp_path / "report.html"
+    # Over midnight the times bear dates.
+    file.write_text(render(analysis).replace(">23:44:", ">2026-11-20 23:44:"), encoding="utf-8")
+    browser.open(file, width=420)
+    cells = "[...document.querySelectorAll('#F1 .frames tbody td:last-child')]"
+    assert browser.value(f"Math.max(...{cells}.map((one) => one.getBoundingClientRect().height))") < 120
+    assert browser.value(f"Math.max(...{cells}.map((one) => one.getBoundingClientRect().right)) <= innerWidth")
+
+
 @pytest.mark.parametrize("sample", ["probes-all-down-closed", "snat-exhaustion"])
 def test_other_drawings(browser: Browser, samples: Path, tmp_path: Path, sample: str) -> None:
     analysis = analyze([samples / sample], topology=str(samples / sample / "topology.toml"))
