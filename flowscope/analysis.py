@@ -25,6 +25,7 @@ from flowscope.nat.inferred import Inferred
 from flowscope.nat.legs import leg_table, turn_legs, with_legs
 from flowscope.nat.matching import join_legs
 from flowscope.nat.numbers import with_numbers
+from flowscope.nat.older import apart
 from flowscope.nat.paths import with_paths
 from flowscope.nat.places import places
 from flowscope.nat.profile import UNTOLD, Profile
@@ -205,6 +206,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
             *_chosen(settings),
             *given_up(legs),
             *contradictions(window),
+            *apart(window),
             *problems,
             *failed,
             *(tags.missing(load_profiles()) if tags else ()),
