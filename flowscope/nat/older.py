@@ -43,9 +43,9 @@ def apart(window: Window) -> list[str]:
     at = [_points(window, side) for side in (front, back)]
     return [
         f"{front.height:,} connections to a frontend (at {at[0]}) and {back.height:,} to members (at {at[1]}) are "
-        f"older than the captures and may belong together, but {_why(window, front, back)}. They stay "
-        f"single legs, and rules that need both sides do not judge them. Capture both sides at once, for longer than the connections pause, "
-        f"or let the clients connect anew meanwhile: tcpdump -ni any -s 128 -w both.pcap 'tcp{chosen}'"
+        f"older than the captures and may belong together, but {_why(window, front, back)}. They stay single legs, "
+        "and rules that need both sides do not judge them. Capture both sides at once, for longer than the connections "
+        f"pause, or let the clients connect anew meanwhile: tcpdump -ni any -s 128 -w both.pcap 'tcp{chosen}'"
     ]
 
 
