@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: What is not kept with ``-w`` may take so much of the temporary folder, per source.
 SPOOL_BYTES = 1 << 30
+#: A file that has grown so far says what it is, compressed or not.
+_TELLING_BYTES = 512
 _RING = ("filesize", "files", "duration", "interval", "packets")
 _UNTIL = ("duration", "filesize", "packets")
 
@@ -62,6 +64,8 @@ class Plan:
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise FlowscopeError(f"{twice} is named twice")
         self._check_interfaces()
+        for name in self.captures:
+            _check_file(name)
         if self.write is not None:
             folder = os.path.dirname(self.write) or "."
             if not os.path.isdir(folder):
@@ -123,3 +127,16 @@ class Plan:
                 yield f"{stem}-{plain}{extension}"
             else:
                 yield self.write
+
+
+def _check_file(name: str) -> None:
+    """Refuses a file that can never become a capture that is followed, instead of waiting for it."""
+    from flowscope.capture.source import find_sources
+
+    if name == "-" or not os.path.isfile(name) or os.path.getsize(name) < _TELLING_BYTES:
+        return
+    (source,) = find_sources([name])
+    if source.error is not None:
+        raise FlowscopeError(f"{name}: {source.error}")
+    if source.kept_at is not None:
+        raise FlowscopeError(f"{name}: {source.format}, which cannot be followed: use `flowscope analyze`")

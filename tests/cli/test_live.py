@@ -24,6 +24,7 @@ from tests.conftest import RunCli
         (("-f", "tcp", "-"), "-f filters what -i captures"),
         (("-i", "lo", "-Z", "no-such-user"), "there is no user no-such-user"),
         (("missing.pcap",), "missing.pcap: no such file or directory"),
+        ((__file__,), f"{__file__}: a text file, no capture"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(run_cli: RunCli, arguments: tuple[str, ...], said: str) -> None:
