@@ -48,6 +48,11 @@ def steps(
     return tuple(told)
 
 
+def same_steps(one: Sequence[Step], other: Sequence[Step], least_ns: int) -> bool:
+    """True when two clocks were set as often and as far, to less than ``least_ns``: then a third one was."""
+    return len(one) == len(other) and all(abs(a.by_ns - b.by_ns) < least_ns for a, b in zip(one, other, strict=True))
+
+
 def _together(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans of time that overlap, as one."""
     kept: list[tuple[int, int]] = []

@@ -15,7 +15,7 @@ import polars as pl
 
 from flowscope.nat.clock_fit import Sample, Stretch, fit
 from flowscope.nat.clock_samples import Edges, measured_edges
-from flowscope.nat.clock_steps import Step, steps
+from flowscope.nat.clock_steps import Step, same_steps, steps
 
 #: Hosts that keep time by NTP are nearer to one another.
 AGREE_NS = 1_000_000
@@ -152,10 +152,12 @@ def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFra
 
 
 def _agreeing(reached: dict[int, Clock], point: int) -> int:
-    """How many clocks show about the time of this one: of several that differ, the odd one is likelier wrong."""
+    """How many clocks show about the time of this one all along: of several that differ, the odd one is likelier wrong."""
     own = reached[point]
     return sum(
-        abs(one.offset_ns - own.offset_ns) <= max(AGREE_NS, one.error_ns + own.error_ns) for one in reached.values()
+        abs(one.offset_ns - own.offset_ns) <= max(AGREE_NS, one.error_ns + own.error_ns)
+        and same_steps(one.steps, own.steps, AGREE_NS)
+        for one in reached.values()
     )
 
 

@@ -44,6 +44,7 @@ from flowscope.capture.points import Point
 from flowscope.findings import Fact, Finding, Severity, Verdict
 from flowscope.nat.clock_steps import Step
 from flowscope.nat.clocks import AGREE_NS
+from flowscope.nat.outcomes import PROXIED
 from flowscope.rules.evidence import prove
 from flowscope.window import Window
 
@@ -134,9 +135,13 @@ def _note(point: Point, event: dict[str, Any]) -> str | None:
 
 
 def _alone(window: Window, point: Point) -> bool:
-    """True when the clocks of other points agree that it was this one that was set."""
-    others = [one for one in window.points if one.number != point.number and one.clock_error_ns is not None]
-    return len(others) > 1 and not any(one.clock_steps for one in others)
+    """True when others that saw the same connections agree among themselves that it was this clock that was set."""
+    here = window.flows.filter(pl.col("point") == point.number)["leg"].unique().implode()
+    passed_through = window.paths.filter(~pl.col("method").is_in(PROXIED)).select("path", leg="legs").explode("leg")
+    met = passed_through.filter(pl.col("leg").is_in(here).any().over("path"))["leg"].unique().implode()
+    points = set(window.flows.filter(pl.col("leg").is_in(met))["point"].unique().to_list()) - {point.number}
+    steady = [one for one in window.points if one.number in points and not one.clock_steps]
+    return len(steady) > 1 and len(steady) == len(points)
 
 
 def _facts(point: Point, error: int) -> dict[str, Fact]:
