@@ -174,6 +174,7 @@ POINTS: dict[str, str] = {
     "last_ns": "time of the last frame",
     "until_ns": "until when it was captured: the last frame, or the end that the file states (pcapng statistics)",
     "dropped": "frames that the kernel or the capturing program lost, as the files say",
+    "set_back_ns": "how far its clock was set back at most while it captured, 0 when it was not",
 }
 
 LEGS: dict[str, str] = {

@@ -152,7 +152,7 @@ def read_clocks(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.DataFra
 
 
 def _agreeing(reached: dict[int, Clock], point: int) -> int:
-    """How many clocks show about the time of this one all along: of several that differ, the odd one is likelier wrong."""
+    """How many clocks show about its time all along: of several that differ, the odd one is likelier wrong."""
     own = reached[point]
     return sum(
         abs(one.offset_ns - own.offset_ns) <= max(AGREE_NS, one.error_ns + own.error_ns)

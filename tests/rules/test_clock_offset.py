@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flowscope.analysis import analyze
 from flowscope.findings import Verdict
 from tests.rules.scene import MEMBERS, call, findings
 from tests.wire import MS, T0, Hop, Wire, accept
@@ -60,6 +61,21 @@ def test_a_clock_that_was_set_is_told_with_the_syns_around_that(tmp_path: Path, 
     assert set(around) <= {item.time_ns for item in found.evidence}
     # Of two clocks alone nothing tells which was set.
     assert found.verdict is (Verdict.CONFIRMED if "back" in points else Verdict.LIKELY)
+
+
+def test_a_clock_that_was_set_back_makes_what_is_told_of_clocks_likely(tmp_path: Path) -> None:
+    wire = Wire(clock_ns={"a": 5_000 * MS})
+    for at in range(30):
+        accept(wire, call(0, 40000 + at), T0 + at * 300 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    files = wire.write(tmp_path)
+    member = tmp_path / "a.pcap"
+    data = member.read_bytes()
+    # The records behind the file's header once more: their times begin anew.
+    member.write_bytes(data + data[24:])
+    (found,) = (one for one in analyze(files).findings if one.rule == RULE)
+    assert found.verdict is Verdict.LIKELY
+    assert "set back" in found.caveats[0]
+    assert "steps" not in found.facts
 
 
 def test_spares_clocks_that_agree(tmp_path: Path) -> None:

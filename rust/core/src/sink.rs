@@ -83,13 +83,13 @@ impl Sink {
     fn decode(&mut self, frame: &Frame<'_>, interfaces: &[Interface], progress: &mut Progress) {
         let number = self.point(frame, interfaces, progress);
         let before_ns = std::mem::replace(&mut progress.latest_ns[frame.interface as usize], frame.time_ns);
-        if frame.time_ns < before_ns.saturating_sub(SET_BACK_NS) {
-            progress
-                .issues
-                .add("time-goes-back", progress.number, frame.number, frame.offset, || set_back(frame, before_ns));
-        }
         let point = &mut self.points[number as usize];
         let cut = (frame.data.len() as u64) < u64::from(frame.wire_length);
+        if frame.time_ns < before_ns.saturating_sub(SET_BACK_NS) {
+            let back_ns = before_ns.abs_diff(frame.time_ns);
+            point.set_back_ns = point.set_back_ns.max(back_ns);
+            progress.issues.add("time-goes-back", progress.number, frame.number, frame.offset, || set_back(back_ns));
+        }
         point.frames += 1;
         if cut {
             point.truncated += 1;
@@ -159,6 +159,7 @@ impl Sink {
                 last_ns: frame.time_ns,
                 until_ns: frame.time_ns,
                 dropped: 0,
+                set_back_ns: 0,
             });
             self.points.len() - 1
         });
@@ -171,10 +172,10 @@ impl Sink {
     }
 }
 
-fn set_back(frame: &Frame<'_>, before_ns: i64) -> String {
-    let seconds = before_ns.abs_diff(frame.time_ns) as f64 / 1e9;
+fn set_back(back_ns: u64) -> String {
     format!(
-        "{seconds:.3} s earlier than the frame before it: the clock was set back, or captures were put one behind the \
-         other; analyse what is before and after apart (editcap -r)"
+        "{:.3} s earlier than the frame before it: the clock was set back, or captures were put one behind the other; \
+         analyse what is before and after apart (editcap -r)",
+        back_ns as f64 / 1e9
     )
 }

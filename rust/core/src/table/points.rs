@@ -25,6 +25,8 @@ pub struct Point {
     pub until_ns: i64,
     /// Frames lost, as its files say.
     pub dropped: u64,
+    /// How far its clock was set back at most while it captured.
+    pub set_back_ns: u64,
 }
 
 /// A frame that the snap length cut.
@@ -58,5 +60,6 @@ pub fn table(points: &[Point]) -> RecordBatch {
     columns.plain::<Int64Type>("last_ns", |row| row.1.last_ns);
     columns.plain::<Int64Type>("until_ns", |row| row.1.until_ns.max(row.1.last_ns));
     columns.plain::<UInt64Type>("dropped", |row| row.1.dropped);
+    columns.plain::<UInt64Type>("set_back_ns", |row| row.1.set_back_ns);
     columns.table(&rows)
 }
