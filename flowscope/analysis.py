@@ -37,6 +37,7 @@ from flowscope.nat.witnesses import given_up
 from flowscope.probes.pools import PoolHealth
 from flowscope.probes.replay import Health
 from flowscope.rules import judge
+from flowscope.rules.reset_origin import told_resets
 from flowscope.settings import Settings
 from flowscope.tables import PATHS
 from flowscope.window import Window
@@ -207,6 +208,7 @@ def follow(frames: Frames, captures: list[Capture], given: Given, settings: Sett
             *given_up(legs),
             *contradictions(window),
             *apart(window),
+            *told_resets(window, findings),
             *problems,
             *failed,
             *(tags.missing(load_profiles()) if tags else ()),

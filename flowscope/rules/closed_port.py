@@ -12,13 +12,14 @@ Evidence
     The SYN and the RST that answers it, at every point that saw them.
 
 Look-alikes
-    A firewall that rejects with a reset sends the same packet. Seen at the endpoint's own interface the RST comes from
-    that host (`confirmed`); anywhere else something in between may have sent it (`likely`). A service that listens on
-    127.0.0.1 only, or one that was being restarted, refuses in the same way. Scans meet closed ports by design: ten
-    closed ports of a host, or ten hosts that refuse one client, are one finding (`undecided`), and of more than twenty
-    hosts that refuse, without a balancer, those that seldom did are one about the point that saw them.
-    Where a frontend that serves the port refuses, a member behind it may have done so (`undecided`), unless points
-    behind the balancer saw nothing of these calls.
+    A firewall that rejects with a reset sends the same packet. Seen at the endpoint's own interface the RST comes
+    from that host (`confirmed`); anywhere else something in between may have sent it (`likely`; `undecided` where
+    its TTL is not that of the host's other packets). A service that listens on 127.0.0.1 only, or one that was
+    being restarted, refuses in the same way. Scans meet closed ports by design: ten closed ports of a host, or ten
+    hosts that refuse one client, are one finding (`undecided`), and of more than twenty hosts that refuse, without
+    a balancer, those that seldom did are one about the point that saw them. Where a frontend that serves the port
+    refuses, a member behind it may have done so (`undecided`), unless points behind the balancer saw nothing of
+    these calls.
 
 Check next
     On the host: `ss -ltn` (Linux) or `netstat -an` (Windows): does anything listen on the port, and on which address?
@@ -46,6 +47,7 @@ from flowscope.rules.behind import points_behind
 from flowscope.rules.evidence import prove
 from flowscope.rules.listeners import Heard, heard
 from flowscope.rules.probe_contrast import healthy_probes
+from flowscope.rules.reset_origin import not_of_the_host
 from flowscope.rules.scans import REFUSED, by_design, note
 from flowscope.window import Window
 
@@ -88,6 +90,9 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         caveats.append(
             "The RST was not seen at the endpoint's own interface: a firewall that rejects with a reset looks the same."
         )
+    # What a frontend's other packets come from are its members: the balancer's own RST need not be like them.
+    strange = "" if own or where == "frontend" else not_of_the_host(window, paths)
+    caveats += [strange] if strange else []
     if accepted:
         caveats.append(
             f"{accepted:,} other connections to the same port were accepted: it was closed for a time only, "
@@ -103,6 +108,7 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     if told is not None and told.listens:
         caveats.append(f"{told.sentence} So the list was taken at another time, or a firewall rejects with a reset.")
     caveats += [told.caveat] if told is not None and told.caveat else []
+    doubtful = (served and not stopped) or (strange and where == "member")
     proven = own and not accepted and not (told is not None and told.listens)
     called = window.called(end, port)
     summary = (
@@ -111,23 +117,28 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
     contrast = healthy_probes(window, end, paths)
     if where == "member" and contrast:
         summary += f"{contrast} so the balancer keeps sending clients there. "
-    summary += {
-        "member": "Nothing listens on the member's data port, or its own firewall resets what comes there."
-        if not accepted
-        else "Nothing listened on the member's data port at these times.",
-        "frontend": stopped or "One of its members refused them, or the balancer did: which one was not captured."
-        if served
-        else "The balancer's address answers, but it has no rule for this port.",
-        "host": f"{accepted:,} others were accepted: several servers may stand behind this address."
-        if accepted
-        else "Nothing listens there; no balancer was seen on the way.",
-    }[where]
+    summary += (
+        strange
+        or {
+            "member": "Something in front of the member may have refused them."
+            if strange
+            else "Nothing listens on the member's data port, or its own firewall resets what comes there."
+            if not accepted
+            else "Nothing listened on the member's data port at these times.",
+            "frontend": stopped or "One of its members refused them, or the balancer did: which one was not captured."
+            if served
+            else "The balancer's address answers, but it has no rule for this port.",
+            "host": f"{accepted:,} others were accepted: several servers may stand behind this address."
+            if accepted
+            else "Nothing listens there; no balancer was seen on the way.",
+        }[where]
+    )
     if told is not None and not told.listens:
         summary += f" {told.sentence}"
     return Finding(
         rule="closed-port",
         severity=SEVERITY,
-        verdict=Verdict.UNDECIDED if served and not stopped else Verdict.CONFIRMED if proven else Verdict.LIKELY,
+        verdict=Verdict.UNDECIDED if doubtful else Verdict.CONFIRMED if proven else Verdict.LIKELY,
         title=f"{called} refuses connections on port {port}",
         summary=summary,
         subject={where: endpoint},
@@ -141,6 +152,8 @@ def _refusal(window: Window, end: int, port: int, paths: pl.DataFrame) -> Findin
         filter_complete=proof.filter_complete,
         cause="A rule of the balancer, or of a firewall before or in it, rejects these with a reset."
         if stopped
+        else "A firewall, or whatever answers in front of the service, rejects these with a reset."
+        if strange
         else "The service was away for a time, its queue was full, or one of several servers at the address refuses."
         if accepted
         else _cause(told),

@@ -16,6 +16,8 @@ from flowscope.window import Window
 _PAUSE_NS = 1_000_000_000
 #: No transfer gets farther without an answer than a scaled window.
 _WINDOW_BYTES = 1 << 24
+#: Of so many segments with data per flow and half there are events, at most.
+_KEPT_SEGMENTS = 4
 #: Kinds of events in which a side sends something new or again.
 SENT = [EVENT_KINDS.index(kind) for kind in ("data", "fin", "retransmission")]
 
@@ -158,3 +160,30 @@ def _met_again(window: Window, legs: pl.Series) -> pl.Series:
     own = window.legs.filter(pl.col("leg").is_in(legs.implode())).select("leg", *ends)
     others = window.legs.select(*ends, other="leg")
     return own.join(others, ends).filter(pl.col("other") != pl.col("leg"))["leg"].unique()
+
+
+def held_longer(window: Window, paths: pl.DataFrame, frontend: int, port: int) -> int:
+    """Connections through the same frontend that crossed it again after a pause at least as long, as events tell.
+
+    Args:
+        window: what is judged.
+        paths: those that were forgotten, with ``idle_ns``.
+        frontend: its address number.
+        port: its port.
+    """
+    through = window.judgeable.filter(
+        pl.col("frontend") == frontend,
+        pl.col("frontend_port") == port,
+        pl.col("legs").list.len() > 1,
+        ~pl.col("first_leg").is_in(paths["first_leg"].implode()),
+    )
+    events = window.events.filter(pl.col("leg").is_in(through["last_leg"].unique().implode())).sort("flow", "at_ns")
+    data = (pl.col("kind") == EVENT_KINDS.index("data")) & (pl.col("half") == 0)
+    # Events leave out what comes after the fourth segment: a pause before that is a pause of the connection.
+    other = ((pl.col("kind") == EVENT_KINDS.index("data")) & (pl.col("half") == 1)).sum().over("flow")
+    paused = events.with_columns(idle_ns=pl.col("at_ns").diff().over("flow"), answers=other).filter(
+        data,
+        pl.col("answers") < _KEPT_SEGMENTS,
+        pl.col("idle_ns") >= int(paths["idle_ns"].min() or 0),  # type: ignore[arg-type]
+    )
+    return paused["leg"].n_unique()

@@ -15,11 +15,12 @@ Evidence
 
 Look-alikes
     A RST that the far end sent crosses the translator and is seen on both sides. Loss without a pause before it is
-    `path-loss`. A pool change during the pause also moves a connection to another member: when the old member got no
-    new connections afterwards, `rebalanced` is `likely` only. One single case may be loss (`likely`). A link that is
-    too small swallows a large segment after a pause as it does before one: where nothing smaller was lost as well the
-    finding is `undecided`, and there is none where large segments to the same service vanish without a pause. A
-    capture of one side only shows no more than an unanswered request, and is not judged here.
+    `path-loss`. A pool change during the pause also moves a connection to another member: when the old member got
+    no new connections afterwards, `rebalanced` is `likely` only. One single case may be loss (`likely`); so is one
+    where other connections through the same frontend went on after a pause as long. A link that is too small
+    swallows a large segment after a pause as it does before one: where nothing smaller was lost as well the finding
+    is `undecided`, and there is none where large segments to the same service vanish without a pause. A capture of
+    one side only shows no more than an unanswered request, and is not judged here.
 
 Check next
     The idle time-out of the balancer's rule against the longest pause of the application; its keep-alive settings.
@@ -45,8 +46,9 @@ import polars as pl
 
 from flowscope.findings import Finding, Severity, Verdict
 from flowscope.rules.evidence import prove
-from flowscope.rules.forgotten import SENT, forgotten
+from flowscope.rules.forgotten import SENT, forgotten, held_longer
 from flowscope.rules.oversized import oversized
+from flowscope.rules.reset_origin import strange_resets
 from flowscope.window import Window
 
 SEVERITY = Severity.WARNING
@@ -121,6 +123,14 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int, *, s
         caveats.append(
             "Only segments larger than all before were lost: a link that is too small for them does the same."
         )
+    longer = held_longer(window, paths, frontend, port)
+    if longer and how != "rebalanced":
+        verdict = max(verdict, Verdict.LIKELY, key=lambda one: one.rank)
+        caveats.append(
+            f"{longer:,} other connections through it went on after a pause as long: unless keep-alives went in "
+            "between, something else than a time-out cuts these: a firewall, or a translator that lost its table."
+        )
+    strange = strange_resets(window, paths["first_leg"].unique()) if how == "reset" else paths.head(0)
     proof = prove(window, paths, ("data", "retransmission", "rst", "fin"), lambda event: _note(window, event, paths))
     where, name = window.endpoint(frontend, port), window.called(frontend, port)
     after = f"{shortest:,.1f} s" if longest - shortest < 0.05 else f"{shortest:,.1f} to {longest:,.1f} s"
@@ -140,6 +150,7 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int, *, s
             f"{connections:,} connection{'s' * (connections != 1)} through {where} went on after {after} of silence, "
             f"and the first packet after it was {end}. The points behind the translator saw none of it on the old "
             f"connection, while they saw other traffic."
+            + (_nearer(window, strange) if strange.height else "")
             + (f" The topology gives an idle time-out of {given:g} s." if given is not None else "")
         ),
         subject={"frontend": where},
@@ -163,6 +174,15 @@ def _finding(window: Window, paths: pl.DataFrame, frontend: int, port: int, *, s
         if verdict is Verdict.CONFIRMED
         else f"tcpdump -ni any -s 0 -w idle.pcap 'tcp port {port}'  (on both sides of the translator)",
         references=("Azure Load Balancer: TCP idle timeout", "RFC 5382, REQ-5", "Linux nf_conntrack-sysctl"),
+    )
+
+
+def _nearer(window: Window, strange: pl.DataFrame) -> str:
+    """What the TTL of the RST tells."""
+    first = strange.row(0, named=True)
+    return (
+        f" The RST has TTL {first['ttl']} at {window.point_name(first['point'])}, the member's packets have "
+        f"{first['high']} there: something nearer sent it."
     )
 
 

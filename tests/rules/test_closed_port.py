@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,16 @@ def test_refusals_of_a_whole_network_are_one_finding_beside_those_that_go_on(tmp
     one, other = findings(wire, tmp_path, RULE, None)
     assert (one.subject, one.verdict, one.count) == ({"host": "203.0.113.99:25"}, Verdict.LIKELY, 5)
     assert (other.subject, other.verdict, other.count) == ({"point": "x"}, Verdict.UNDECIDED, 60)
+
+
+@pytest.mark.parametrize("ttl", [63, 255])
+def test_doubts_a_reset_whose_ttl_is_not_the_member_s(tmp_path: Path, ttl: int) -> None:
+    """Something between the point and the member refuses in its name; the member may listen all the while."""
+    wire = Wire()
+    for at in range(4):
+        accept(wire, probe(1, 50000 + at), T0 + at * MS, isn=555 * at + 1)
+        accept(wire, [replace(hop, reply_ttl=63) for hop in call(1, 41000 + at, points="back")], T0 + at * MS, isn=at)
+        refuse(wire, [replace(hop, reply_ttl=ttl) for hop in call(1, 40000 + at, points="back")], T0 + at * MS, 9 * at)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert found.verdict is (Verdict.LIKELY if ttl == 63 else Verdict.UNDECIDED)
+    assert any("TTL 255 at back" in caveat for caveat in found.caveats) is (ttl == 255)

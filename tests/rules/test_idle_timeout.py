@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowscope.findings import Verdict
 from tests.rules.scene import CLIENTS, MEMBERS, call, findings
-from tests.wire import ACK, MS, PSH, RST, SYN, T0, Hop, Wire, accept
+from tests.wire import ACK, MS, PSH, RST, SYN, T0, Hop, Wire, accept, talk
 
 pytestmark = pytest.mark.usefixtures("core")
 RULE = "idle-timeout"
@@ -105,3 +106,32 @@ def test_spares_a_pause_where_large_segments_vanish_without_one(tmp_path: Path) 
     wire = scene("silent", 1, question=bytes(1400))
     paused(wire, "silent", 40100, T0, 70_007, 300 * MS, bytes(1400))
     assert findings(wire, tmp_path, RULE) == []
+
+
+@pytest.mark.parametrize(("pause", "verdict"), [(3, Verdict.CONFIRMED), (6, Verdict.LIKELY)])
+def test_doubts_a_time_out_that_others_outlast(tmp_path: Path, pause: int, verdict: Verdict) -> None:
+    """Connections that go on after longer pauses: something else cuts those that do not."""
+    wire = scene("reset")
+    for at in range(3):
+        turns = [
+            (1.0, False, b"question"),
+            (2.0, True, b"answer"),
+            (pause * 1000.0, False, b"more"),
+            (pause * 1000.0 + 1, True, b"well"),
+        ]
+        talk(wire, call(1, 43000 + at), turns, T0 + at * 70 * MS, isn=800_000 * at + 5)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.verdict, found.count) == (verdict, 3)
+    assert any("went on after a pause as long" in caveat for caveat in found.caveats) is (pause > 4)
+
+
+@pytest.mark.parametrize("ttl", [63, 64])
+def test_tells_the_ttl_of_a_reset_that_is_nearer_than_the_member(tmp_path: Path, ttl: int) -> None:
+    wire = scene("silent", 0)
+    for at in range(3):
+        port, isn = 40000 + at, 50_000 * at + 7
+        paused(wire, "cut", port, T0 + at * 50 * MS, isn)
+        wire.packet([replace(call(0, port)[0], reply_ttl=ttl)], T0 + 5 * SECOND + at * MS, RST, 9007, back=True)
+    (found,) = findings(wire, tmp_path, RULE)
+    assert (found.facts["how"], found.count) == ("reset", 3)
+    assert ("TTL 64 at front, the member's packets have 63 there" in found.summary) is (ttl == 64)
