@@ -189,10 +189,13 @@ def _request(values: dict[str, Any]) -> Request:
 
 def _width(output: str | None) -> int:
     """Columns of a report: as many as read well, fewer on a terminal that has fewer."""
-    usual = Look().width
-    if output is not None or not sys.stdout.isatty():
-        return usual
-    return max(40, min(usual, shutil.get_terminal_size((usual, 24)).columns))
+    usual, screen = Look().width, screen_width()
+    return usual if output is not None or screen is None else max(40, min(usual, screen))
+
+
+def screen_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is none."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
 
 
 def wants_colour(no_color: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def listen(quiet: bool, verbose: int) -> None:
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress | None]:
     """A progress bar while captures are read, fed with bytes; None when stderr is no terminal."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     from rich.console import Console

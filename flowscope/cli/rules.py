@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from flowscope.cli.options import wants_colour
+from flowscope.cli.options import screen_width, wants_colour
 from flowscope.report.document import head
-from flowscope.report.layout import columns
+from flowscope.report.layout import columns, labelled
 from flowscope.report.paint import painter
 
 
@@ -28,10 +28,12 @@ def command(format_: str, no_color: bool) -> int:
         click.echo(json.dumps({**head(), "rules": found}, indent=1))
         return 0
     paint = painter(wants_colour(no_color))
-    lines = columns((rule["name"], rule["severity"], rule["summary"]) for rule in found)
-    for rule, line in zip(found, lines, strict=True):
-        severity = rule["severity"]
-        click.echo(line.replace(f"  {severity}", f"  {paint(severity, severity)}", 1))
+    heads = columns((rule["name"], rule["severity"], ".") for rule in found)
+    for rule, head_line in zip(found, heads, strict=True):
+        severity, label = rule["severity"], head_line[:-1]
+        painted = label.replace(f"  {severity}", f"  {paint(severity, severity)}", 1)
+        for line in labelled(painted, rule["summary"], len(label), screen_width() or 1000):
+            click.echo(line)
     return 0
 
 
