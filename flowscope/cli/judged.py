@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from flowscope.capture.rings import point_name
 from flowscope.cli.options import Request
-from flowscope.cli.output import check_output, opened
+from flowscope.cli.output import check_output, opened, wanted
 from flowscope.cli.progress import listen, progress_bar, tell
 from flowscope.findings import Verdict
 
@@ -32,7 +32,7 @@ def judge(request: Request, write: Write) -> int:
     check_output(request.output, request.files)
     with analysed(request) as analysis:
         check_output(request.output, (capture.path for capture in analysis.captures))
-        with opened(request.output) as out:
+        with wanted(), opened(request.output) as out:
             write(analysis, out)
         return exit_code(request, analysis)
 

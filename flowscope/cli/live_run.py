@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flowscope.cli.judged import exit_code
 from flowscope.cli.live_plan import Plan
 from flowscope.cli.options import Request
-from flowscope.cli.output import check_output, opened
+from flowscope.cli.output import check_output, opened, wanted
 from flowscope.cli.progress import listen, progress_bar, tell
 from flowscope.errors import FlowscopeError
 
@@ -146,7 +146,7 @@ def _conclude(watch: Watch, show: Show, request: Request, given: Given, interrup
         for problem in analysis.problems:
             tell(problem)
     show.changed(watch.merging.end(analysis.findings))
-    with opened(request.output) as out:
+    with wanted(), opened(request.output) as out:
         render(analysis, request.format, out, request.look)
     return exit_code(request, analysis)
 

@@ -48,12 +48,9 @@ def opened(output: str | None) -> Iterator[BinaryIO]:
     A file is written beside its place and put there at the end, so that an old one stays until the new one is complete.
     """
     if output is None:
-        try:
-            with written_to("standard output"):
-                yield sys.stdout.buffer
-                sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            reader_gone()
+        with written_to("standard output"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     target = os.path.realpath(output)
     with written_to(output):
@@ -76,8 +73,17 @@ def written_to(place: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def wanted() -> Iterator[None]:
+    """What is written within may find no reader any more, as after ``head``; what comes after it goes on."""
+    try:
+        yield
+    except BrokenPipeError:
+        reader_gone()
+
+
 def reader_gone() -> None:
-    """Nobody reads stdout any more, as after ``head``; Python flushes it once more at exit and must not fail then."""
+    """Nobody reads stdout any more; Python flushes it once more at exit and must not fail then."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.capture_bytes import pcap, segment
-from tests.conftest import RunCli
+from tests.conftest import ROOT, RunCli
 
 pytestmark = pytest.mark.usefixtures("core", "tshark")
 
@@ -79,3 +82,12 @@ def test_annotate_wants_one_file_and_spares_it(run_cli: RunCli, case: list[str],
         assert done.returncode == 2 and "--beside" in done.stderr
     done = run_cli("annotate", *case, "-w", case[0])
     assert done.returncode == 2 and "is one of the inputs" in done.stderr
+
+
+def test_dissect_may_be_read_in_part(case: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"({sys.executable} -m flowscope dissect {shlex.join(case)} --finding F1; echo $? >&2) | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.stdout.startswith("Frame ")
+    assert done.stderr.splitlines()[-1] == "0"
+    assert "tshark" not in done.stderr

@@ -31,6 +31,8 @@ def started(shell: str, **options: object) -> subprocess.CompletedProcess[str]:
         ("analyze be1.pcap --fail-on error", 1),
         ("analyze be1.pcap --format json", 0),
         ("flows be1.pcap --format jsonl", 0),
+        ("extract be1.pcap -w -", 0),
+        ("annotate be1.pcap -w -", 0),
         ("explain hairpin-mismatch", 0),
         ("analyze --help", 0),
     ],
