@@ -18,6 +18,9 @@ _USUAL_NS = 5_000_000_000
 #: SYNs that tell of a larger difference must agree this well.
 _AGREED_NS = 100_000_000
 
+#: So many frames tell how coarse a clock is; it is when so large a part of them has the time of another one.
+_ENOUGH_FRAMES, _OFTEN = 20_000, 0.2
+
 Edges = dict[int, dict[int, list[Stretch]]]
 """For point ``a`` and point ``b``: how far the clock of ``b`` is ahead of that of ``a``, by the time at ``b``."""
 
@@ -30,30 +33,44 @@ def measured_edges(flows: pl.DataFrame, events: pl.DataFrame, datagrams: pl.Data
         events: the core's event table.
         datagrams: as :func:`flowscope.nat.datagrams.datagrams` returns them.
     """
-    openings, tries = _openings(flows, events), _tries(flows, events)
+    openings, tries, ticks = _openings(flows, events), _tries(flows, events), _ticks(events)
     edges: Edges = {}
     # The same tuple at both points is beyond doubt. Equal ISNs under other addresses count only where that is missing,
     # and only one hop or more further on: a replay of the trace would tell of its delay, not of the clocks.
     # Then datagrams, and segments of connections that are older than the capture; SYNs that nobody answered are the
     # last resort.
-    _add(edges, _both_ways(_pairs(openings, ["leg"])))
-    _add(edges, _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn"]))))
-    _add(edges, _answered(datagrams))
+    _add(edges, _both_ways(_pairs(openings, ["leg"])), ticks)
+    _add(edges, _both_ways(_further_on(_pairs(openings, ["fwd_isn", "rev_isn"]))), ticks)
+    _add(edges, _answered(datagrams), ticks)
     if not _all_tied(edges, flows["point"].unique().to_list()):
-        _add(edges, _answered(_segments(flows, events)))
+        _add(edges, _answered(_segments(flows, events)), ticks)
     alike = _pairs(tries, ["fwd_isn", "tsval", "ip_id"])
-    for one, other, offset, doubt in _one_way(_further_on(alike)):
+    for one, other, offset, known_to in _one_way(_further_on(alike)):
+        doubt = known_to + max(ticks.get(one, 0), ticks.get(other, 0))
         if other not in edges.get(one, {}):
             edges.setdefault(one, {})[other] = [_flat(offset, doubt)]
             edges.setdefault(other, {})[one] = [_flat(-offset, doubt)]
     return edges
 
 
-def _add(edges: Edges, found: pl.DataFrame) -> None:
-    """Adds the pairs of points that have no difference yet."""
+def _ticks(events: pl.DataFrame) -> dict[int, int]:
+    """How coarse the clocks are, by point, where many frames have the same time: 10 or 15.6 ms in some captures."""
+    found = {}
+    for (point,), seen in events.select("point", "capture", "frame", "time_ns").group_by("point"):
+        frames = seen.head(_ENOUGH_FRAMES).unique(["capture", "frame"])
+        apart = frames["time_ns"].sort().diff().drop_nulls()
+        if frames.height > 1 and (apart == 0).sum() >= _OFTEN * frames.height:
+            tick = apart.filter(apart > 0).min()
+            found[int(str(point))] = tick if isinstance(tick, int) else 0
+    return found
+
+
+def _add(edges: Edges, found: pl.DataFrame, ticks: dict[int, int]) -> None:
+    """Adds the pairs of points that have no difference yet; what their clocks leave out makes each sample doubtful."""
     for (a, b), group in found.group_by("point", "point_b", maintain_order=True):
         one, other = int(str(a)), int(str(b))
         if other not in edges.get(one, {}):
+            group = group.with_columns(pl.col("doubt") + max(ticks.get(one, 0), ticks.get(other, 0)))
             edges.setdefault(one, {})[other] = fit(_samples(group, "syn_ns_b", pl.col("o")))
             edges.setdefault(other, {})[one] = fit(_samples(group, "syn_ns", -pl.col("o")))
 

@@ -78,6 +78,16 @@ def test_a_clock_that_was_set_back_makes_what_is_told_of_clocks_likely(tmp_path:
     assert "steps" not in found.facts
 
 
+@pytest.mark.parametrize("tick_ns", [10 * MS, 15_625_000])
+def test_spares_a_clock_that_is_coarse(tmp_path: Path, tick_ns: int) -> None:
+    wire = Wire()
+    for at in range(12):
+        accept(wire, call(0, 40000 + at), T0 + 6 * MS + at * 1_000 * MS, isn=9_000 * at + 3, answer=7_000 * at + 5)
+    # Every time there is what the clock showed at its last tick, here always 6 ms before.
+    wire.frames["a"] = [(at - at % tick_ns, frame, length) for at, frame, length in wire.frames["a"]]
+    assert findings(wire, tmp_path, RULE) == []
+
+
 def test_spares_clocks_that_agree(tmp_path: Path) -> None:
     assert findings(scene(), tmp_path, RULE) == []
 
