@@ -72,7 +72,7 @@ def how() -> pl.Expr:
         .then(word("good"))
         .when(tls & pl.col("unheard").fill_null(value=False) & said_all & pl.col("left"))
         .then(word("invalid"))
-        .when(tls | cut)
+        .when(tls | cut | pl.col("overwritten"))
         .then(word("unknown"))
         # A server that answers a TLS hello with no hello of its own speaks no TLS.
         .when(heard_out | said_all)

@@ -85,7 +85,10 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
     # Whoever said something that was cut before it could be read may have asked for anything.
     readable = pl.col("asks").is_not_null().any().over(SERIES)
     hidden = (pl.col("speaks") == "tcp") & pl.col("asked_cut") & ~readable
-    judged = _judged(told.with_columns(speaks=pl.when(hidden).then(pl.lit("hidden")).otherwise("speaks")))
+    # Where not even the questions can be read, the payload was overwritten (or nobody speaks what the topology says).
+    overwritten = (pl.col("speaks") == "http") & ~readable & pl.col("asked_ns").is_not_null()
+    speaks = pl.when(hidden).then(pl.lit("hidden")).otherwise("speaks")
+    judged = _judged(told.with_columns(speaks=speaks, overwritten=overwritten))
     return judged.select(pl.col(name).cast(kind) for name, kind in READINGS.items()).sort("sent_ns", "path"), known
 
 

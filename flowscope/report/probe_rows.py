@@ -119,7 +119,7 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
     if one.protocol == "https" and not readings["status"].drop_nulls().len():
         found.append("status not visible (TLS)")
     elif unread:
-        found.append(f"what {unread:,} of them got cannot be read: frames were cut, or are missing")
+        found.append(f"what {unread:,} of them got cannot be read: frames were cut or overwritten, or are missing")
     asking = [pool.probe for pool in analysis.topology.pools if pool.name in one.pools]
     if any(probe != asking[0] for probe in asking):
         named = ", ".join(safe_unicode(pool) for pool in one.pools)

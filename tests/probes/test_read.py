@@ -9,7 +9,7 @@ import pytest
 
 from flowscope.report import render_rows
 from flowscope.report.look import Look
-from tests.probes.asking import SECOND, ask, encrypted, hello, known, rounds, tls_rounds
+from tests.probes.asking import REQUEST, SECOND, ask, encrypted, hello, known, response, rounds, tls_rounds
 from tests.rules.scene import judged, probe
 from tests.wire import ACK, FIN, MS, PSH, RST, SYN, T0, Wire
 
@@ -98,6 +98,24 @@ def test_an_answer_to_the_syn_that_got_lost(tmp_path: Path) -> None:
     ask(wire, probe(0, 50002), T0 + SECOND, "lost", 20_000, upto=1)
     rounds(wire, ["-", "-", "-", "200"])
     assert read(wire, tmp_path, known()) == [("good", None), ("bad", "answer-lost"), ("good", None)]
+
+
+@pytest.mark.parametrize(
+    ("met", "result"), [("200", ("unknown", None)), ("hang", ("bad", "timeout")), ("refuse", ("bad", "refused"))]
+)
+def test_payload_that_was_overwritten_is_no_wrong_answer(
+    tmp_path: Path, met: str, result: tuple[str, str | None]
+) -> None:
+    wire = Wire()
+    rounds(wire, [met] * 4)
+    readable = (REQUEST, response("200"))
+    for frames in wire.frames.values():
+        for at, (time_ns, frame, length) in enumerate(frames):
+            for said in readable:
+                frame = frame.replace(said, bytes(len(said)))
+            frames[at] = (time_ns, frame, length)
+    assert read(wire, tmp_path, known()) == [result] * 4
+    assert not [one for one in judged(wire, tmp_path, known()).findings if met == "200"]
 
 
 def test_the_end_of_the_capture_is_no_failure(tmp_path: Path) -> None:
