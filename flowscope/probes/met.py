@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-_WANTED_AUTH = (401, 403, 407)
-#: No prober gives up sooner.
-_SURELY_IN_TIME_NS = 200_000_000
+from flowscope.probes.kept import SURELY_IN_TIME_NS, WANTED_AUTH
 
 
 def how() -> pl.Expr:
@@ -21,7 +19,7 @@ def how() -> pl.Expr:
     silent = pl.col("first_data_ns").is_null()
     heard_out, said_all = (pl.col(name).fill_null(value=False) & ~gappy for name in ("heard_out", "said_all"))
     # A check that leaves the connection half open; of one that had given up by then the kernel says the same.
-    in_time = pl.col("synack_at") - pl.col("sent_ns") <= pl.coalesce("timeout", pl.lit(_SURELY_IN_TIME_NS))
+    in_time = pl.col("synack_at") - pl.col("sent_ns") <= pl.coalesce("timeout", pl.lit(SURELY_IN_TIME_NS))
     half_open = (pl.col("half_open") & in_time).fill_null(value=False)
     connected_late = (pl.col("synack_at") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False)
 
@@ -50,7 +48,7 @@ def how() -> pl.Expr:
         .then(word("good"))
         .when(pl.col("status").is_between(300, 399))
         .then(word("redirect"))
-        .when(pl.col("status").is_in(_WANTED_AUTH))
+        .when(pl.col("status").is_in(WANTED_AUTH))
         .then(word("auth"))
         .otherwise(word("status"))
     )

@@ -15,6 +15,7 @@ import polars as pl
 from flowscope.probes.apart import hosts_apart
 from flowscope.probes.asked import SERIES, Key, Series, series, timeout_at
 from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
+from flowscope.probes.kept import how_kept, later_requests
 from flowscope.probes.met import how
 from flowscope.probes.reconfigured import intervals
 from flowscope.probes.turns import turns
@@ -32,6 +33,7 @@ READINGS = {
     "host": pl.UInt32,
     "sent_ns": pl.Int64,
     "interval_ns": pl.Int64,
+    "kept": pl.Boolean,
     "result": pl.String,
     "how": pl.String,
     "status": pl.UInt16,
@@ -45,7 +47,8 @@ READINGS = {
 anybody knew). ``how`` of a bad one: ``refused``, ``status``, ``redirect``, ``auth``,
 ``timeout`` (connected, no answer), ``slow`` (an answer too late), ``invalid`` (an answer that is none), ``unanswered``
 (no answer to the SYN), ``rejected`` (ICMP), ``answer-lost`` (the SYN-ACK never came back). ``decided_ns`` is when the
-prober knew; ``late_ns`` when an answer came that it no longer waited for.
+prober knew; ``late_ns`` when an answer came that it no longer waited for. ``kept`` is true of a probe that no SYN
+began, as its connection was kept alive; ``interval_ns`` is the prober's at that time.
 """
 
 #: How late a prober may be, in intervals.
@@ -62,6 +65,7 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
     told = seen
     for more in (_said(window, seen), _closed(window, seen), turns(window, seen["main"])):
         told = told.join(more, "main", how="left")
+    told = pl.concat([told, later_requests(window, told)], how="diagonal_relaxed")
     told = told.filter(pl.col("sent_ns").is_not_null())
     known = series(window, told)
     rules = pl.DataFrame(
@@ -98,14 +102,15 @@ def _paced(told: pl.DataFrame, known: dict[Key, Series]) -> pl.DataFrame:
     for part in told.partition_by(SERIES):
         own = part.sort("sent_ns", "path")
         one = known[own.select(SERIES).row(0)]
-        for path, interval in zip(own["path"], intervals(own["sent_ns"].to_list()) or (), strict=False):
+        times = own["sent_ns"].to_list()
+        for path, at, interval in zip(own["path"], times, intervals(times) or (), strict=False):
             timeout = timeout_at(one.probe, one.policy, interval)
-            rows.append((path, interval, timeout, timeout or interval))
+            rows.append((path, at, interval, timeout, timeout or interval))
     names = ("interval", "timeout", "patience")
-    schema = pl.Schema({"path": pl.UInt64, **{f"{name}_then": pl.Int64 for name in names}})
-    told = told.join(pl.DataFrame(rows, schema=schema, orient="row"), "path", how="left")
+    schema = pl.Schema({"path": pl.UInt64, "sent_ns": pl.Int64, **{f"{name}_then": pl.Int64 for name in names}})
+    told = told.join(pl.DataFrame(rows, schema=schema, orient="row"), ["path", "sent_ns"], how="left")
     return told.with_columns(pl.coalesce(f"{name}_then", name).alias(name) for name in names).with_columns(
-        interval_ns="interval"
+        interval_ns="interval", kept=pl.col("kept").fill_null(value=False)
     )
 
 
@@ -240,7 +245,7 @@ def _judged(told: pl.DataFrame) -> pl.DataFrame:
         too_late=(pl.col("end") - pl.col("sent_ns") > pl.col("timeout")).fill_null(value=False),
         left=(pl.col("member_closed") < pl.col("prober_closed")).fill_null(pl.col("member_closed").is_not_null()),
     )
-    told = missed_answers(told.with_columns(how=how())).with_columns(
+    told = missed_answers(told.with_columns(how=pl.when("kept").then(how_kept()).otherwise(how()))).with_columns(
         result=pl.when(pl.col("how") == "good")
         .then(pl.lit("good"))
         .when(pl.col("how").is_in(["unknown", "open"]))

@@ -134,7 +134,7 @@ def _finding(window: Window, group: Group, told: list[Health], stretches: list[S
         count=failed.height,
         evidence=proof.evidence,
         flows=proof.flows,
-        paths=tuple(failed["path"]),
+        paths=tuple(failed["path"].unique(maintain_order=True)),
         facts=facts,
         names=window.names([address for address, _ in (*group.members, *group.frontends)]),
         filter=proof.filter,

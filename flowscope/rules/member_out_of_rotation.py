@@ -229,7 +229,7 @@ def _finding(
         count=seen.others if not gets else got,
         evidence=proof.evidence,
         flows=proof.flows,
-        paths=tuple(failed["path"]),
+        paths=tuple(failed["path"].unique(maintain_order=True)),
         facts={
             "since": rfc3339_text(apart[0][0]),
             "new_flows": got,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,8 @@ from flowscope.probes.asked import pools_probed
 from flowscope.probes.held import at_members
 from flowscope.probes.replay import Health
 from flowscope.report.times import rfc3339_text
-from flowscope.rules.evidence import Proof, prove
+from flowscope.rules.evidence import Proof, flows_of, prove
+from flowscope.rules.probe_messages import with_messages
 from flowscope.rules.probe_subject import Probed
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
@@ -24,13 +26,20 @@ ENOUGH_PROBES = 3
 LOST = ("unanswered", "rejected", "answer-lost")
 """How probes fail that never got through."""
 
+#: Frames of the beginning of a connection that is kept alive.
+_OF_KEPT = 3
 _KINDS = ("syn", "syn-ack", "rst", "fin", "data", "icmp-error")
 
 
 def cite(window: Window, failed: pl.DataFrame, *, examples: int = 3) -> Proof:
     """Frames of failed probes: all that a probe consists of, at each point."""
+    begun, kept = failed.filter(~pl.col("kept")), failed.filter("kept")
     paths = window.paths.filter(pl.col("path").is_in(failed["path"].implode()))
-    return prove(window, paths, _KINDS, lambda event: _note(window, event), examples=examples, each=8)
+    cited = paths.filter(pl.col("path").is_in(begun["path"].implode())) if begun.height else paths
+    each = 8 if begun.height else _OF_KEPT
+    proof = prove(window, cited, _KINDS, lambda event: _note(window, event), examples=examples, each=each)
+    proof = replace(proof, flows=flows_of(window, paths))
+    return proof if begun.height >= examples or not kept.height else with_messages(window, proof, kept.head(examples))
 
 
 def limited(window: Window, verdict: Verdict, healths: Sequence[Health], caveats: list[str]) -> Verdict:
@@ -68,13 +77,29 @@ def severity(healths: Sequence[Health]) -> Severity:
 
 
 def longest_run(healths: Sequence[Health], hows: Sequence[str]) -> int:
-    """Most failures of these kinds in a row, for one prober."""
-    longest = 0
+    """Most failures of these kinds in a row, for one prober, or for all together."""
+    longest = _run_of_all(healths, hows)
     for health in healths:
         run = 0
         for how, result in health.readings.select("how", "result").iter_rows():
             run = run + 1 if how in hows else run if result == "open" else 0
             longest = max(longest, run)
+    return longest
+
+
+def _run_of_all(healths: Sequence[Health], hows: Sequence[str]) -> int:
+    """Most failures in a row of all probers' probes, where these took an interval: less is a moment, not a fault.
+
+    Edges of Front Door ask seldom, and each meets a fault of a minute once or twice.
+    """
+    told = pl.concat([health.readings.select("sent_ns", "how", "result") for health in healths])
+    interval = max(health.series.interval_ns for health in healths)
+    longest, run, since = 0, 0, 0
+    for at, how, result in told.filter(pl.col("result") != "open").sort("sent_ns").iter_rows():
+        bad = result == "bad" and how in hows
+        since, run = (since if run else at, run + 1) if bad else (0, 0)
+        if run > longest and at - since >= interval:
+            longest = run
     return longest
 
 

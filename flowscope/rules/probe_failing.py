@@ -122,7 +122,7 @@ def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: 
         count=failed.height,
         evidence=proof.evidence,
         flows=proof.flows,
-        paths=tuple(failed["path"]),
+        paths=tuple(failed["path"].unique(maintain_order=True)),
         facts=facts,
         names=window.names([member]),
         filter=proof.filter,

@@ -9,7 +9,7 @@ import pytest
 
 from flowscope.findings import Verdict
 from tests.probes.asking import REQUEST, SECOND, ask, known, rounds
-from tests.rules.scene import FRONTEND, call, findings
+from tests.rules.scene import FRONTEND, call, findings, probe
 from tests.wire import FIN, RST, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -114,3 +114,27 @@ def test_doubts_many_probers_that_asked_but_once_or_twice(tmp_path: Path) -> Non
     (found,) = findings(wire, tmp_path, RULE, None)
     assert (found.verdict, found.count, found.facts["how"]) == (Verdict.UNDECIDED, 10, "status")
     assert any("shorter than three probe intervals" in caveat for caveat in found.caveats)
+
+
+EDGE = REQUEST.replace(b"\r\n\r\n", b"\r\nX-FD-HealthProbe: 1\r\n\r\n")
+
+
+def edges(failing: range) -> Wire:
+    """Ten edges, each asking every ten seconds, five times; probes of these seconds fail."""
+    wire = Wire()
+    for edge in range(10):
+        for number in range(5):
+            second = 10 * number + edge
+            hops = [replace(hop, src=(f"10.2.{edge}.7", 40_000 + number)) for hop in probe(0, 0)]
+            met = "503" if second in failing else "200"
+            ask(wire, hops, T0 + second * SECOND, met, 1000 * second + 7, request=EDGE)
+    return wire
+
+
+def test_flags_what_many_probers_met_in_a_row_though_none_met_it_often(tmp_path: Path) -> None:
+    (found,) = findings(edges(range(20, 40)), tmp_path, RULE, None)
+    assert (found.count, found.verdict) == (20, Verdict.LIKELY)
+
+
+def test_spares_a_moment_that_several_probers_met(tmp_path: Path) -> None:
+    assert not findings(edges(range(20, 28)), tmp_path, RULE, None)
