@@ -29,6 +29,8 @@ def how() -> pl.Expr:
     def after(patience: pl.Expr, text: str) -> pl.Expr:
         return pl.when(patience).then(word(text)).otherwise(word("open"))
 
+    # Behind a cut frame a line of a body may look like a response.
+    doubtful = (cut & (pl.col("response_at") + pl.col("shift") > pl.col("first_data_ns"))).fill_null(value=False)
     # Who waits on until its time is over wanted the rest; who leaves before had enough of the head.
     left_early = (pl.col("prober_closed") < pl.col("given_up")).fill_null(value=False)
     unfinished = ~pl.col("whole").fill_null(value=True) & ~left_early
@@ -98,6 +100,8 @@ def how() -> pl.Expr:
         .then(nothing)
         .when(slow)
         .then(word("slow"))
+        .when(pl.col("status").is_not_null() & doubtful)
+        .then(word("unknown"))
         .when(pl.col("status").is_not_null() & (pl.col("begun").fill_null(value=False) | ~gappy))
         .then(answer)
         .otherwise(opaque)

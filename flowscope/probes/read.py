@@ -192,6 +192,7 @@ def _said(window: Window, seen: pl.DataFrame) -> pl.DataFrame:
             (pl.col("kind") == "tls-server-hello").any().alias("greeted"),
             pl.col("target").filter(pl.col("kind") == "http-request").first(),
             pl.col("status").filter(final).first(),
+            pl.col("first_ns").filter(final).first().alias("response_at"),
             pl.col("last_ns").filter(final).first().alias("response_end"),
             pl.col("complete").filter(final).first().alias("whole"),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.probes.asking import SECOND, known
@@ -153,8 +153,12 @@ def test_a_capture_that_ends_anywhere_accuses_nobody(
     assert not [row for row in read(wire) if row["result"] == "bad"]
 
 
+QUOTING = ("Server: x", "X-Odd:\tvalue", "Content-Type:text/plain", "Date: today", "X-Status: HTTP/1.1 503")
+
+
 @FEW
 @given(answers(st.just(200)), st.integers(60, 200))
+@example(Answer("HEAD", 200, (102, 102), QUOTING, "close", b"", (399, 305, 171, 376)), 78)
 def test_frames_cut_by_the_snap_length_accuse_nobody(core: object, answer: Answer, snap: int) -> None:
     wire = Wire()
     for number in range(4):
