@@ -131,7 +131,7 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
 
 
 def changes_of_setting(settings: Sequence[Setting]) -> list[str]:
-    """How the prober was set up otherwise in mid-capture, setting by setting."""
+    """How the prober asked otherwise from a moment on: set up anew, or slower while the member was down."""
     if not settings:
         return []
     parts = []
@@ -141,7 +141,7 @@ def changes_of_setting(settings: Sequence[Setting]) -> list[str]:
         every = f"every {one.interval_ns / SECOND:.3g} s " if paced and one.interval_ns else ""
         path = f"for {safe_unicode(one.target)} " if asked and one.target else ""
         parts.append(f"{every}{path}from {rfc3339_text(one.first_ns)} to {rfc3339_text(one.last_ns)}")
-    return [f"its prober was set up otherwise meanwhile: asks {', then '.join(parts)}"]
+    return [f"asked {', then '.join(parts)}"]
 
 
 def point_name(analysis: Analysis, number: int) -> str:
