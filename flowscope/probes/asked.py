@@ -24,10 +24,10 @@ _LONGEST_AZURE_TIMEOUT_NS = 30 * SECOND
 
 Protocol = Literal["tcp", "http", "https"]
 PolicyBy = Literal["topology", "profile", "traffic", "assumed"]
-Key = tuple[int, int, int, int, int | None]
-"""Address number of the prober, of the member, the probed port, the address that was asked, and where, see
+Key = tuple[int, int, int, int, int | None, str | None]
+"""Address number of the prober, of the member, the probed port, the address that was asked, where, and what for, see
 :class:`Series`."""
-SERIES = ("source", "member", "port", "asked", "host")
+SERIES = ("source", "member", "port", "asked", "host", "wants")
 """The same as columns."""
 
 
@@ -60,6 +60,8 @@ class Series:
     """Address number that the probes are sent to: the member's own, or a frontend's that it holds."""
     host: int | None
     """The point at one of several hosts that hold this address, where no topology tells the hosts apart."""
+    wants: str | None = None
+    """The path, where its prober asks for others too, in turn."""
     settings: tuple[Setting, ...] = ()
     """One after the other, where the prober was set up otherwise meanwhile; empty where it was not."""
     fits: tuple[Probe, ...] = ()
@@ -68,7 +70,7 @@ class Series:
     @property
     def key(self) -> Key:
         """What tells it apart."""
-        return self.source, self.member, self.port, self.asked, self.host
+        return self.source, self.member, self.port, self.asked, self.host, self.wants
 
     @property
     def point(self) -> int | None:
@@ -110,7 +112,7 @@ def series(window: Window, probes: pl.DataFrame) -> dict[Key, Series]:
     )
     known = set(probe_sources(window.addresses, window.known_probers))
     found = {}
-    for row in table.sort("member", "port", "source", "asked", "host").iter_rows(named=True):
+    for row in table.sort("member", "port", "source", "asked", "host", "wants").iter_rows(named=True):
         one = _set_up(window, row, "source" if row["source"] in known else row["by"])
         found[one.key] = one
     return found
@@ -132,6 +134,8 @@ def pools_probed(window: Window, member: int, port: int) -> list[Pool]:
 def _set_up(window: Window, row: dict[str, Any], by: By) -> Series:
     source, member, port = int(str(row["source"])), int(str(row["member"])), int(str(row["port"]))
     pools = pools_probed(window, member, port)
+    # Of several that ask from one address at one port the path tells whose a probe is.
+    pools = [pool for pool in pools if pool.probe and pool.probe.path == row["wants"]] or pools
     probe = pools[0].probe if pools else None
     policy = probe.policy if probe else str(row["policy"] or "generic")
     # Two probes make one gap: any chance makes that.
@@ -156,6 +160,7 @@ def _set_up(window: Window, row: dict[str, Any], by: By) -> Series:
         protocol=probe.protocol if probe else _protocol(row["asks"]),
         interval_ns=interval,
         timeout_ns=timeout_at(probe, policy, interval),
+        wants=row["wants"],
         settings=changes,
         healthy=_healthy(policy, told),
         asked=int(str(row["asked"])),

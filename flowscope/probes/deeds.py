@@ -30,17 +30,18 @@ def by_deeds(window: Window, readings: pl.DataFrame, known: Mapping[Key, Series]
         readings: of all series.
         known: the series, by key.
     """
-    together: dict[tuple[int, int, str, int | None], dict[int, Series]] = {}
+    together: dict[tuple[int, int, str, int | None, str | None], dict[int, Series]] = {}
     for one in known.values():
         if one.thresholds is None and (one.host is None or one.member != one.asked):
             shared = one.asked if one.asked != one.member else None
-            together.setdefault((one.source, one.port, one.policy, shared), {})[one.member] = one
+            together.setdefault((one.source, one.port, one.policy, shared, one.wants), {})[one.member] = one
     if not together:
         return dict(known)
     pools, shown = _pools(window), dict(known)
-    for (source, port, policy, shared), asked in together.items():
+    for (source, port, policy, shared, wants), asked in together.items():
         to = pl.col("asked") == (pl.col("member") if shared is None else shared)
-        own = readings.filter(pl.col("source") == source, pl.col("port") == port, pl.col("result") != "open", to)
+        same = pl.col("source") == source, pl.col("port") == port, to, pl.col("wants").eq_missing(pl.lit(wants))
+        own = readings.filter(*same, pl.col("result") != "open")
         if not (own["result"] == "bad").any():
             continue
         told: dict[int, list[Told]] = {part["member"][0]: _told(part) for part in own.partition_by("member")}

@@ -15,6 +15,7 @@ import polars as pl
 from flowscope.probes.apart import hosts_apart
 from flowscope.probes.asked import SERIES, Key, Series, series, timeout_at
 from flowscope.probes.gaps import missed_answers, with_gaps, wrapped
+from flowscope.probes.in_turn import WANTS, wanted
 from flowscope.probes.kept import how_kept, later_requests
 from flowscope.probes.met import how
 from flowscope.probes.reconfigured import intervals
@@ -31,6 +32,7 @@ READINGS = {
     "port": pl.UInt16,
     "asked": pl.UInt32,
     "host": pl.UInt32,
+    "wants": pl.String,
     "sent_ns": pl.Int64,
     "interval_ns": pl.Int64,
     "kept": pl.Boolean,
@@ -54,6 +56,7 @@ began, as its connection was kept alive; ``interval_ns`` is the prober's at that
 #: How late a prober may be, in intervals.
 _A_MOMENT = 0.25
 _ACK = 1 << 4
+_AIMED = [name for name in SERIES if name != "wants"]
 
 
 def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
@@ -67,6 +70,8 @@ def read_probes(window: Window) -> tuple[pl.DataFrame, dict[Key, Series]]:
         told = told.join(more, "main", how="left")
     told = pl.concat([told, later_requests(window, told)], how="diagonal_relaxed")
     told = told.filter(pl.col("sent_ns").is_not_null())
+    parts = [wanted(part) for part in told.partition_by(_AIMED)]
+    told = told.join(pl.concat([pl.DataFrame(schema=WANTS), *parts]), ["path", "sent_ns"], how="left")
     known = series(window, told)
     rules = pl.DataFrame(
         [
@@ -159,7 +164,7 @@ def _observed(window: Window, probes: pl.DataFrame) -> pl.DataFrame:
         "rev_end": pl.col("rev_end"),
     }
     return flows.group_by("path", maintain_order=True).agg(
-        *(pl.col(name).first() for name in ("outcome", *SERIES)),
+        *(pl.col(name).first() for name in ("outcome", *_AIMED)),
         *(expression.get(best).alias(name) for name, expression in main.items()),
         sent_ns=pl.col("at_ns").filter(pl.col("fwd_syns") > 0).min(),
         went_on=pl.col("went_on").any(),

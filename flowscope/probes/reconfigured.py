@@ -15,6 +15,8 @@ from statistics import median
 _PAUSES, _EVEN = 4, 0.25
 #: Probes in a row that it takes to know a path; one that is asked among others is theirs.
 _ASKED = 2
+#: A prober asks for a few paths; who asks for more is none.
+_MOST_PATHS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ def intervals(times: Sequence[int]) -> list[int] | None:
         after = next((beat for start, beat in reversed(paces) if start <= at + 1), before)
         own.append(max(before, after))
     return own
+
+
+def in_turn(targets: Sequence[str | None]) -> bool:
+    """True when several paths are asked for by turns, each of them often enough to have a pace."""
+    said = [target for target in targets if target is not None]
+    known = {target for target in said if said.count(target) >= _PAUSES} if len(set(said)) <= _MOST_PATHS else set()
+    return len(known) > 1 and known == set(said) and len(_paths(targets)) < len(known)
 
 
 def _paces(times: Sequence[int]) -> list[tuple[int, int]]:

@@ -114,6 +114,8 @@ def notes(analysis: Analysis, health: Health) -> list[str]:
         found.append(f"sent to {analysis.addresses['text'][one.asked]}, which it shares with other hosts")
     elif one.point is not None:
         found.append(f"several hosts have this address: this is the one seen at {point_name(analysis, one.point)}")
+    if one.wants is not None:
+        found.append(f"asks for {safe_unicode(one.wants)}; its prober asks for others in turn")
     found += changes_of_setting(one.settings)
     unread = readings.filter(pl.col("result") == "unknown").height
     if one.protocol == "https" and not readings["status"].drop_nulls().len():

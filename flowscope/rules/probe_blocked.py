@@ -63,7 +63,7 @@ from flowscope.rules.probe_evidence import (
 )
 from flowscope.rules.probe_places import lost_at
 from flowscope.rules.probe_stops import Stop, stops
-from flowscope.rules.probe_subject import Probed, askers, by_member, held_address, home, target
+from flowscope.rules.probe_subject import Probed, askers, by_member, for_path, held_address, home, target
 from flowscope.rules.security_answers import explained_probe
 from flowscope.window import Window
 
@@ -170,7 +170,7 @@ def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: 
     endpoint, called, asking = probed.endpoint(window), probed.called(window), sources(window, lost)
     sent = sum(health.sent for health in lost)
     place = "were rejected with ICMP" if (failed["how"] == "rejected").all() else _PLACES[where]
-    summary = f"{failed.height:,} of {sent:,} probes of {asking} to {endpoint} {place}."
+    summary = f"{failed.height:,} of {sent:,} probes of {asking}{for_path(lost)} to {endpoint} {place}."
     if known.height and not listened.height:
         caveats.append(
             f"The capture at {called} has frames shortly before or after the lost probes, and none meanwhile: it may "

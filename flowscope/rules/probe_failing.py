@@ -54,7 +54,7 @@ from flowscope.rules.probe_evidence import (
     severity,
     sources,
 )
-from flowscope.rules.probe_subject import Probed, askers, by_member, held_address, home
+from flowscope.rules.probe_subject import Probed, askers, by_member, for_path, held_address, home
 from flowscope.window import Window
 
 SEVERITY = Severity.ERROR
@@ -94,7 +94,9 @@ def _finding(window: Window, probed: Probed, healths: Sequence[Health], failed: 
            "slow": "were answered only after the prober had given up", "invalid": "got no valid answer",
            "redirect": f"were redirected (status {status})", "auth": f"were asked to log in (status {status})",
            "status": f"were answered with status {status}"}[how]  # fmt: skip
-    summary = f"{commonest.height:,} of {sent:,} probes of {sources(window, failing)} to {endpoint} {met}."
+    summary = (
+        f"{commonest.height:,} of {sent:,} probes of {sources(window, failing)}{for_path(failing)} to {endpoint} {met}."
+    )
     summary += _since_it_asks_otherwise(failing, failed)
     others = failed.height - commonest.height
     if others:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from flowscope.nat.places import Place
-from flowscope.probes.asked import SERIES
 from flowscope.rules.probe_subject import home
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
@@ -40,9 +39,11 @@ def lost_at(window: Window, member: int, failed: pl.DataFrame) -> pl.DataFrame:
     quiet = _where_nobody_answers(window, member)
     points: dict[tuple[int, int | None], _Home] = {}
     rows = []
-    lost = failed.select("path", "how", *SERIES).join(seen, "path").join(tries, "path", how="left")
+    lost = (
+        failed.select("path", "how", "asked", "host", "interval_ns").join(seen, "path").join(tries, "path", how="left")
+    )
     for row in lost.iter_rows(named=True):
-        interval_ns = window.probed[1][row["source"], member, row["port"], row["asked"], row["host"]].interval_ns
+        interval_ns = row["interval_ns"]
         at = row["asked"], row["host"]
         if at not in points:
             points[at] = _Home.of(window, member, *at)

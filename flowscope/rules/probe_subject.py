@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowscope.nat.places import Place
 from flowscope.probes.replay import Health
+from flowscope.report.safe_text import safe_line
 from flowscope.window import Window
 
 
@@ -66,11 +67,19 @@ def held_address(window: Window, healths: Sequence[Health]) -> str:
 def askers(window: Window, healths: Sequence[Health]) -> str:
     """The probers by address, and whom they ask where that is an address that the member shares; the first few."""
     texts = [
-        window.address(one.source) + (f" to {window.address(one.asked)}" if one.asked != one.member else "")
+        window.address(one.source)
+        + (f" to {window.address(one.asked)}" if one.asked != one.member else "")
+        + (f" for {safe_line(one.wants)}" if one.wants is not None else "")
         for one in (health.series for health in healths)
     ]
     texts = list(dict.fromkeys(texts))
     return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
+
+
+def for_path(healths: Sequence[Health]) -> str:
+    """What these probes ask for, where their prober asks for other paths in turn; empty otherwise."""
+    paths = list(dict.fromkeys(safe_line(one.wants) for one in (h.series for h in healths) if one.wants is not None))
+    return f" for {' and '.join(paths)}" if paths else ""
 
 
 def target(window: Window, healths: Sequence[Health]) -> str:
