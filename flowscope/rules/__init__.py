@@ -39,6 +39,7 @@ from flowscope.rules import (
 )
 from flowscope.rules.dropped import weaken
 from flowscope.rules.folding import fold
+from flowscope.rules.time_order import doubt
 from flowscope.settings import Settings
 from flowscope.window import Window
 
@@ -93,7 +94,7 @@ def judge(window: Window, settings: Settings) -> tuple[list[Finding], dict[str, 
                 f"rule {name} failed and was left out ({type(error).__name__}: {error}): please report this"
             )
     ordered = sorted(
-        weaken(fold(found), window),
+        weaken(doubt(fold(found), window), window),
         key=lambda one: (one.severity.rank, one.verdict.rank, -one.count, one.key),
     )
     for one in ordered:

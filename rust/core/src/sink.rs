@@ -174,8 +174,8 @@ impl Sink {
 
 fn set_back(back_ns: u64) -> String {
     format!(
-        "{:.3} s earlier than the frame before it: the clock was set back, or captures were put one behind the other; \
-         analyse what is before and after apart (editcap -r)",
+        "{:.3} s earlier than the frame before it: the clock was set back, or captures were put one behind the other: \
+         analyse what is before and after apart (editcap -r), or put the frames in order (reordercap)",
         back_ns as f64 / 1e9
     )
 }
