@@ -17,7 +17,7 @@ Look-alikes
     its TTL is not that of the host's other packets). A service that listens on 127.0.0.1 only, or one that was
     being restarted, refuses in the same way. Scans meet closed ports by design: ten closed ports of a host, or ten
     hosts that refuse one client, are one finding (`undecided`), and of more than twenty hosts that refuse, without
-    a balancer, those that seldom did are one about the point that saw them. Where a frontend that serves the port
+    a balancer, those that seldom did are one, named after the first of them. Where a frontend that serves the port
     refuses, a member behind it may have done so (`undecided`), unless points behind the balancer saw nothing of
     these calls.
 

@@ -1,4 +1,4 @@
-"""Refusals that scans and peers that are gone meet by design: one finding per host, client or point, not per port."""
+"""Refusals that scans and peers that are gone meet by design: one finding per host or client, or for many hosts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _scan(window: Window, end: int, paths: pl.DataFrame) -> Finding:
         cause="A scan, or a client that looks for its service.",
         remedy="If a service should answer on one of these ports, check that it listens: `ss -ltn`.",
         caveat="Closed ports that a scan meets are no fault.",
-        file="host.pcap",
+        wanted=f"host.pcap 'host {host} and tcp'  (on {host})",
     )
 
 
@@ -98,59 +98,54 @@ def _search(window: Window, client: int, paths: pl.DataFrame) -> Finding:
         cause="A scan, or a client that tries a list of peers of which many are gone.",
         remedy="If these hosts should answer, check that their service listens: `ss -ltn`.",
         caveat="Closed ports that a scan or a peer-to-peer client meets are no fault.",
-        file="client.pcap",
+        wanted=f"client.pcap 'host {host} and tcp'  (on {host})",
     )
 
 
 def _strays(window: Window, paths: pl.DataFrame) -> Finding:
-    seen = window.flows.join(paths.select(leg="last_leg"), "leg", how="semi").group_by("point").len()
-    point = window.point_name(int(seen.sort("len", "point", descending=[True, False])["point"][0]))
-    hosts, clients = paths["end"].n_unique(), paths["client"].n_unique()
+    # A finding is about one endpoint: the one that refused most often, or first, stands for all.
+    counts = paths.group_by("end", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
+    hosts, clients = counts.height, paths["client"].n_unique()
     return _expected(
         window,
-        None,
+        int(counts["end"][0]),
         paths,
-        point=point,
-        title=f"{hosts:,} hosts refused single connections, seen at {point}",
+        title=f"{hosts:,} hosts refused single connections",
         summary=f"{len(paths):,} connections of {clients:,} clients to {hosts:,} hosts were refused, none of them "
         "often, and no balancer was seen on the way: scans of a network, and peers that are gone, look like this.",
         cause="Scans from many sources, or clients that try lists of peers.",
         remedy="If one of these hosts should answer, check that its service listens: `ss -ltn`.",
         caveat="Closed ports that scans meet are no fault; `flowscope paths` lists the hosts.",
-        file="refused.pcap",
+        wanted="refused.pcap 'tcp[tcpflags] & (tcp-syn|tcp-rst) != 0'  (on these hosts)",
     )
 
 
 def _expected(
-    window: Window, number: int | None, paths: pl.DataFrame, *, title: str, summary: str, cause: str, remedy: str,
-    caveat: str, file: str, point: str = "",
+    window: Window, number: int, paths: pl.DataFrame, *, title: str, summary: str, cause: str, remedy: str,
+    caveat: str, wanted: str,
 ) -> Finding:  # fmt: skip
     """Refusals that come with what one host does, or has done to it, and so are no fault by themselves."""
     proof = prove(window, paths, ("syn", "rst"), note)
-    subject = {"point": point} if number is None else {"host": window.address(number)}
-    next_capture = f"tcpdump -ni any -s 0 -w {file} 'tcp[tcpflags] & (tcp-syn|tcp-rst) != 0'  (on these hosts)"
-    if number is not None:
-        host = window.address(number)
-        next_capture = f"tcpdump -ni any -s 0 -w {file} 'host {host} and tcp'  (on {host})"
+    host = window.address(number)
     return Finding(
         rule="closed-port",
         severity=Severity.ERROR,
         verdict=Verdict.UNDECIDED,
         title=title,
         summary=summary,
-        subject=subject,
+        subject={"host": host},
         count=len(paths),
         evidence=proof.evidence,
         flows=proof.flows,
         paths=tuple(paths["path"]),
         facts={"where": "host"},
-        names={} if number is None else window.names([number]),
+        names=window.names([number]),
         filter=proof.filter,
         filter_complete=proof.filter_complete,
         cause=cause,
         remedy=(remedy,),
         caveats=(caveat,),
-        next_capture=next_capture,
+        next_capture=f"tcpdump -ni any -s 0 -w {wanted}",
         references=("RFC 9293, section 3.5.2",),
     )
 

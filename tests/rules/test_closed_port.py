@@ -184,7 +184,7 @@ def test_refusals_of_a_whole_network_are_one_finding_beside_those_that_go_on(tmp
         refuse(wire, [Hop("x", ("198.51.100.9", 61000 + at), ("203.0.113.99", 25), 50)], T0 + at * MS, isn=at + 99)
     one, other = findings(wire, tmp_path, RULE, None)
     assert (one.subject, one.verdict, one.count) == ({"host": "203.0.113.99:25"}, Verdict.LIKELY, 5)
-    assert (other.subject, other.verdict, other.count) == ({"point": "x"}, Verdict.UNDECIDED, 60)
+    assert (other.subject, other.verdict, other.count) == ({"host": "203.0.113.0"}, Verdict.UNDECIDED, 60)
 
 
 @pytest.mark.parametrize("ttl", [63, 255])
