@@ -13,6 +13,7 @@ import polars as pl
 
 from flowscope.nat.chains import along_chains
 from flowscope.nat.join_reasons import join_reasons
+from flowscope.nat.look_alikes import answered_too_late, unproven_port
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.retries import other_tries
@@ -93,7 +94,8 @@ def join_legs(
     pairs = _directed(pairs, legs)
     pairs = _described(pairs, legs, first_numbers(legs, events), addresses, topology)
     said = pl.DataFrame(schema=TRANSLATIONS) if translations is None else translations
-    pairs = pairs.with_columns(tracked=tracked_pairs(pairs, legs, said, addresses))
+    late = answered_too_late(pairs, events)
+    pairs = pairs.with_columns(tracked=tracked_pairs(pairs, legs, said, addresses), late=late)
     return _chosen(_mutual(_scored(pairs, profile), events))
 
 
@@ -161,19 +163,20 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     distance = pl.col("gap_ns").abs()
     datagram = pl.col("by") == "datagram"
     answered = pl.col("same_answer").fill_null(value=False) | (pl.col("ways") == 2)
-    # A translator that renumbers says so by a constant shift; then other numbers contradict nothing.
+    # A translator that renumbers says so by a constant shift; then other numbers and early answers contradict nothing.
     shifted = pl.col("by") == "shift"
-    contradicted = ~pl.col("same_answer").fill_null(value=True) & ~shifted
+    contradicted = (~pl.col("same_answer").fill_null(value=True) | pl.col("late")) & ~shifted
     # Without a lower TTL a replay under other addresses looks the same, so something else must tie the two.
     # Of datagrams only the topology can: one sender asks several servers the same.
     kept = (pl.col("src_kept") | pl.col("dst_kept")) & ~datagram
     tied = (answered & (kept | pl.col("expected") | (bridging & ~datagram))) | pl.col("tracked")
-    rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
+    rewritten = (tied | (pl.col("to_itself") & ~pl.col("dst_kept"))) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
     within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
     possible = (
         ~contradicted
+        & (~unproven_port(answered) | pl.col("tracked"))
         & (~shifted | believable_shift(answered | renumbering))
         & ~pl.col("reversed")
         & ((pl.col("drop") > 0) | rewritten)
