@@ -7,9 +7,12 @@ TTL, and one way only at a point before these.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from flowscope.nat.numbers import endpoint, endpoint_numbers
+from flowscope.nat.places import Place
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 
@@ -60,3 +63,29 @@ def direct_returns(
     enough = 1 if profile.mode is not None and profile.mode.value == "dsr" else _HOSTS
     found = hosts.group_by("end").agg(points=pl.col("point").n_unique()).filter(pl.col("points") >= enough)
     return pl.concat([known, found["end"].cast(pl.UInt64)]).unique().sort()
+
+
+def shared_addresses(paths: pl.DataFrame, flows: pl.DataFrame, places: Mapping[int, Place]) -> frozenset[int]:
+    """Address numbers that several members hold at once, so that none of them is one member's own.
+
+    Args:
+        paths: all paths; calls to a frontend that nothing translated have it as their backend.
+        flows: with ``leg``.
+        places: of the points.
+    """
+    direct = paths.filter(pl.col("frontend") == pl.col("backend"), pl.col("frontend_port") == pl.col("backend_port"))
+    standing: dict[int, list[Place]] = {}
+    for place in places.values():
+        for host in place.hosts:
+            standing.setdefault(host, []).append(place)
+    return frozenset(direct["frontend"].unique()) | {host for host, there in standing.items() if _apart(there, flows)}
+
+
+def _apart(there: list[Place], flows: pl.DataFrame) -> bool:
+    """True when points stood on a host at one time and have no connection in common."""
+    # One after the other they are captures of one host.
+    at_once = max(place.first_ns for place in there) < min(place.last_ns for place in there)
+    if len(there) < _HOSTS or not at_once:
+        return False
+    seen = flows.filter(pl.col("point").is_in([place.point for place in there])).select("leg", "point").unique()
+    return not seen["leg"].is_duplicated().any()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from flowscope.nat.direct_return import shared_addresses
 from flowscope.nat.inferred import Guess, Inferred, Part, endpoint_text, member_part
 from flowscope.nat.inferred_points import infer_points
 from flowscope.nat.inferred_probes import Target, infer_probes, likely_probers, probed_alike
@@ -49,10 +50,11 @@ def infer_topology(window: Window) -> Inferred:
     pools = _pools(frontends, steps, text, reasons)
     snats = _snats(steps, window, text, reasons, guesses)
     balancers = frozenset(steps.filter(pl.col("src_moved"))["src_b"].to_list())
+    shared = frozenset(text[one] for one in shared_addresses(window.paths, window.flows, window.places))
     probes = infer_probes(window, balancers)
-    pools = tuple(_probed(pool, pools, probes, reasons) for pool in pools)
-    hints = infer_points(window, steps, pools, frontends, balancers, reasons, guesses)
-    remarks = _likely_probers(window, pools) if frontends else _unseen_pools(probes, text)
+    pools = tuple(_probed(pool, pools, probes, shared, reasons) for pool in pools)
+    hints = infer_points(window, steps, pools, frontends, balancers, shared, reasons, guesses)
+    remarks = _likely_probers(window, pools) if frontends else _unseen_pools(probes, shared, text)
     return Inferred(Topology(None, frontends, pools, snats, hints), reasons, guesses, remarks)
 
 
@@ -148,7 +150,9 @@ def _pools(
     return tuple(pools)
 
 
-def _probed(pool: Pool, pools: tuple[Pool, ...], probes: list[Target], reasons: dict[Part, str]) -> Pool:
+def _probed(
+    pool: Pool, pools: tuple[Pool, ...], probes: list[Target], shared: frozenset[str], reasons: dict[Part, str]
+) -> Pool:
     """The pool with its probe, and with members that are probed like the others but were never called."""
     found = probed_alike(pool, probes)
     if found is None:
@@ -160,7 +164,8 @@ def _probed(pool: Pool, pools: tuple[Pool, ...], probes: list[Target], reasons: 
     ports = {member.port for member in pool.members}
     if not rivals and len(ports) == 1:
         (port,) = ports
-        extra = sorted(found.addresses - {member.address for one in pools for member in one.members}, key=by_address)
+        known = {member.address for one in pools for member in one.members}
+        extra = sorted(found.addresses - known - shared, key=by_address)
         for address in extra:
             reasons[member_part(pool.name, address, port)] = "Probed like the others; no call was seen to reach it."
         members = (*pool.members, *(Member(address, address, port) for address in extra))
@@ -232,16 +237,26 @@ def _likely_probers(window: Window, pools: tuple[Pool, ...]) -> tuple[str, ...]:
     )
 
 
-def _unseen_pools(probes: list[Target], text: list[str]) -> tuple[str, ...]:
+def _unseen_pools(probes: list[Target], shared: frozenset[str], text: list[str]) -> tuple[str, ...]:
     """Probed hosts without a frontend in sight."""
-    hosts: dict[tuple[str, int], set[str]] = {}
+    hosts: dict[tuple[str, int, bool, str], set[str]] = {}
     for one in probes:
-        hosts.setdefault((text[one.source], one.port), set()).add(one.address)
-    return tuple(
-        f"{', '.join(sorted(members, key=by_address))}: probed from {source} on port {port}, "
-        "so members of a pool; no frontend of it was seen."
-        for (source, port), members in sorted(hosts.items())
-    )
+        hosts.setdefault((text[one.source], one.port, one.address in shared, one.policy), set()).add(one.address)
+    said = []
+    for (source, port, together, policy), members in sorted(hosts.items()):
+        what = "so members of a pool; no frontend of it was seen."
+        if together:
+            what = (
+                "and answered at several points that share no connection: the address of a frontend that the members "
+                "hold together (direct return), or of one host with several interfaces."
+            )
+        elif policy == "gcp":
+            what = (
+                "so members of a pool of which no frontend was seen; or frontends, for Google's passthrough balancers "
+                "probe each member at the frontend's address."
+            )
+        said.append(f"{', '.join(sorted(members, key=by_address))}: probed from {source} on port {port}, {what}")
+    return tuple(said)
 
 
 def _name(address: str, port: int, protocol: int) -> str:

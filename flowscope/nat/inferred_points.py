@@ -24,6 +24,7 @@ def infer_points(
     pools: tuple[Pool, ...],
     frontends: tuple[Frontend, ...],
     balancers: frozenset[int],
+    shared: frozenset[str],
     reasons: dict[Part, str],
     guesses: dict[Part, tuple[Guess, ...]],
 ) -> tuple[PointHint, ...]:
@@ -35,6 +36,7 @@ def infer_points(
         pools: what was inferred of them.
         frontends: what was inferred of them.
         balancers: address numbers that were seen in place of senders.
+        shared: addresses that several members hold: who answers in their name is one of these, and nobody knows which.
         reasons: receives one for each node.
         guesses: receives the likely nodes.
     """
@@ -42,6 +44,7 @@ def infer_points(
     members = {member.address for pool in pools for member in pool.members}
     own = {one.address for one in frontends} | {text[number] for number in balancers}
     probers = set(window.probes["client"].to_list())
+    together = shared - members
     both = _both_sides(window, steps)
     hints = []
     for point in window.points:
@@ -49,7 +52,7 @@ def infer_points(
         if hint is None:
             continue
         place = window.places.get(point.number)
-        hosts = sorted(text[host] for host in (place.hosts if place else ()) if host not in probers)
+        hosts = sorted({text[host] for host in (place.hosts if place else ()) if host not in probers} - together)
         node, reason = None, ""
         if any(host in members for host in hosts):
             node = next(host for host in hosts if host in members)
