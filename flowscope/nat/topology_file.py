@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import fields
 from typing import Any
 
 from flowscope.errors import TopologyError
@@ -48,20 +49,21 @@ def parse_topology(content: dict[str, Any], file: str) -> Topology:
         TopologyError: a key of it is wrong.
     """
     root = TableReader(file, "", content)
+    root.only("frontend", "pool", "snat", "point")
     pools = tuple(_pool(table) for table in root.tables("pool"))
     frontends = tuple(_frontend(table) for table in root.tables("frontend"))
     snats = tuple(_snat(table) for table in root.tables("snat"))
     points = tuple(_point(table) for table in root.tables("point"))
-    root.done()
     topology = Topology(file, frontends, pools, snats, points)
     check_topology(topology)
     return topology
 
 
 def _frontend(table: TableReader) -> Frontend:
+    _only(table, Frontend)
     address, port = table.address("address"), table.port("port")
     host = f"[{address}]" if ":" in address else address
-    frontend = Frontend(
+    return Frontend(
         name=table.text("name", f"{host}:{port}"),
         address=address,
         port=port,
@@ -71,28 +73,25 @@ def _frontend(table: TableReader) -> Frontend:
         idle_timeout_s=table.seconds("idle_timeout_s", None),
         proxy_protocol=table.choice("proxy_protocol", ("none", "v1", "v2"), "none"),
     )
-    table.done()
-    return frontend
 
 
 def _pool(table: TableReader) -> Pool:
-    pool = Pool(
+    _only(table, Pool)
+    return Pool(
         name=table.text("name"),
         members=tuple(_member(member) for member in table.tables("members")),
         probe=_probe(probe) if (probe := table.table("probe")) else None,
     )
-    table.done()
-    return pool
 
 
 def _member(table: TableReader) -> Member:
+    _only(table, Member)
     address = table.address("address")
-    member = Member(table.text("name", address), address, table.port("port"), table.flag("enabled", True))
-    table.done()
-    return member
+    return Member(table.text("name", address), address, table.port("port"), table.flag("enabled", True))
 
 
 def _probe(table: TableReader) -> Probe:
+    _only(table, Probe)
     probe = Probe(
         source=table.networks("source"),
         protocol=table.choice("protocol", ("tcp", "http", "https"), "tcp"),
@@ -108,12 +107,12 @@ def _probe(table: TableReader) -> Probe:
     )
     if probe.sample_size and probe.successful_samples and probe.successful_samples > probe.sample_size:
         table.wrong("successful_samples", f"a number up to sample_size ({probe.sample_size})", probe.successful_samples)
-    table.done()
     return probe
 
 
 def _snat(table: TableReader) -> Snat:
-    snat = Snat(
+    _only(table, Snat)
+    return Snat(
         address=table.address("address"),
         ports=table.port_range("ports", (1024, 65535)),
         ports_per_member=table.count("ports_per_member", None),
@@ -122,16 +121,18 @@ def _snat(table: TableReader) -> Snat:
         fin_hold_s=table.hold("fin_hold_s"),
         rst_hold_s=table.hold("rst_hold_s"),
     )
-    table.done()
-    return snat
 
 
 def _point(table: TableReader) -> PointHint:
-    hint = PointHint(
+    _only(table, PointHint)
+    return PointHint(
         table.text("file"), table.text("name", None), table.text("node", None), table.text("interface", None)
     )
-    table.done()
-    return hint
+
+
+def _only(table: TableReader, kind: type[Frontend | Pool | Member | Probe | Snat | PointHint]) -> None:
+    """Refuses keys that this kind of table does not have, before a missing one is complained of: a slip is both."""
+    table.only(*(one.name for one in fields(kind)))
 
 
 def check_topology(topology: Topology) -> None:

@@ -21,7 +21,7 @@ Choice = TypeVar("Choice", bound=str)
 
 
 class TableReader:
-    """Takes the values of one TOML table; :meth:`done` then refuses every key that nobody asked for.
+    """Takes the values of one TOML table; unknown keys are refused, by :meth:`only` before, or by :meth:`done` after.
 
     Args:
         file: name of the file, for errors.
@@ -38,15 +38,19 @@ class TableReader:
         found = "" if value is REQUIRED else f", not {_shown(value)}"
         raise TopologyError(self._file, self._dotted(key), f"expected {expected}{found}")
 
-    def done(self) -> None:
-        """Refuses keys that are not part of the table."""
+    def only(self, *known: str) -> None:
+        """Refuses every key but these, with the one that was likely meant."""
         for key in self._content:
-            if key not in self._known:
-                close = difflib.get_close_matches(key, self._known, 1, 0.5)
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1, 0.5)
                 hint = f"did you mean {close[0]!r}? " if close else ""
                 shown = key if key.isprintable() else repr(key)
-                text = f"unknown key; {hint}known here: {', '.join(self._known)}"
+                text = f"unknown key; {hint}known here: {', '.join(known)}"
                 raise TopologyError(self._file, self._dotted(shown), text)
+
+    def done(self) -> None:
+        """Refuses keys that nobody asked for."""
+        self.only(*self._known)
 
     def has(self, key: str) -> bool:
         """True when the key is given."""

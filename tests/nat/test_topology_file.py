@@ -136,3 +136,23 @@ def test_a_slip_in_a_required_key_is_named_as_the_slip(tmp_path: Path) -> None:
     file.write_text('[[frontend]]\naddres = "10.0.0.100"\nport = 80\n')
     with pytest.raises(TopologyError, match=r"frontend\[0\]\.addres: unknown key; did you mean 'address'"):
         read_topology(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ('[[pool]]\nnam = "x"\n', "pool[0].nam", "name"),
+        ('[[frontend]]\nnam = "x"\n', "frontend[0].nam", "name"),
+        ('[[frontend]]\naddress = "10.0.0.100"\nprotocl = "tcp"\n', "frontend[0].protocl", "protocol"),
+        ('[[pool]]\nname = "x"\nmembers = [{ enable = true }]\n', "pool[0].members[0].enable", "enabled"),
+        ("[[pool]]\n[pool.prob]\nport = 0\n", "pool[0].prob", "probe"),
+        ('[[snat]]\nport = "1-2"\n', "snat[0].port", "ports"),
+        ('[[point]]\nnod = "lb"\n', "point[0].nod", "node"),
+        ('frontends = 1\n[[point]]\nname = "x"\n', "frontends", "frontend"),
+    ],
+)
+def test_an_unknown_key_is_named_before_a_missing_one(tmp_path: Path, text: str, key: str, meant: str) -> None:
+    with pytest.raises(TopologyError) as raised:
+        read_topology(write(tmp_path, text))
+    assert raised.value.key == key
+    assert f"unknown key; did you mean {meant!r}?" in raised.value.expected
