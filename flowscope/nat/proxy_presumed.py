@@ -25,6 +25,8 @@ BACKS_SERVED, FRONTS_SERVED = 0.9, 0.6
 #: A proxy sends a request on, and a response back, within this time; one that is stalled needs longer now and then.
 _PASSING_NS, _STALLED_NS = 20_000_000, 250_000_000
 _SLACK_NS = 100_000
+#: So many times more pairs must say who asked first than say the opposite: where a clock is coarse both are seen.
+_ONE_WAY = 4
 #: The waits between clear pairs must vary so many times more than the time it takes a request to be passed on.
 _CLOSER = 5.0
 
@@ -52,8 +54,10 @@ def presumed_ties(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame
         close=_varies(pl.col("ahead_ns"), 0.1, 0.9),
         apart=_varies(pl.col("asked_ns").sort().diff().drop_nulls(), 0.1, 0.9),
     )  # fmt: skip
-    found = found.filter(
-        pl.col("clear") >= _CLEAR, pl.col("apart") >= _CLOSER * pl.max_horizontal("close", pl.lit(_SLACK_NS / 2))
+    found = found.join(_the_other_way(nested.filter(prompt)), groups, how="left").filter(
+        pl.col("clear") >= _CLEAR,
+        pl.col("apart") >= _CLOSER * pl.max_horizontal("close", pl.lit(_SLACK_NS / 2)),
+        pl.col("opposed").fill_null(0) * _ONE_WAY <= pl.col("clear"),
     )
     if not found.height:
         return pl.DataFrame(schema=TIES)
@@ -135,7 +139,17 @@ def _nested(sides: pl.DataFrame, fronts: pl.DataFrame, backs: pl.DataFrame) -> p
     return pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("src") != pl.col("dst_b")).select(
         "front", "back", "asked_ns", "ahead_ns", "behind_ns", mark=kind(),
         front_dst_end="dst_end", back_src="src_b", back_port="dst_port_b",
+        front_src="src", front_port="dst_port", back_dst_end="dst_end_b",
     )  # fmt: skip
+
+
+def _the_other_way(nested: pl.DataFrame) -> pl.DataFrame:
+    """How many clear pairs (``opposed``) of the same two sides have the server's side as the one that asked first."""
+    return (
+        _clear(nested)
+        .group_by(front_dst_end="back_dst_end", back_src="front_src", back_port="front_port")
+        .agg(opposed=pl.len())
+    )
 
 
 def same_target() -> pl.Expr:

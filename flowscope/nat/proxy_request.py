@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from flowscope.nat.proxy_direction import one_way
 from flowscope.nat.proxy_exchanges import ids, marks
 from flowscope.nat.proxy_lengths import with_length_bits
 from flowscope.nat.proxy_nearest import earlier, earlier_with_key
@@ -84,7 +85,7 @@ def request_pairs(
     known = sides.select("leg", "src", "dst", "dst_port", "src_end", "dst_end", NUMBERS)
     pairs = pairs.join(known, "leg").join(known, left_on="leg_b", right_on="leg", suffix="_b")
     pairs = pairs.filter(could_be_proxied(), from_elsewhere(), pl.col("method") == pl.col("method_b"))
-    scored = _scored(with_presumed(with_ties(pairs, addresses, topology), ties))
+    scored = _scored(one_way(with_presumed(with_ties(pairs, addresses, topology), ties)))
     return without_own_calls(scored, sides, fronts, backs).select(
         "front",
         "back",

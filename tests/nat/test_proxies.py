@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import struct
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,43 @@ def test_haproxy_served_exactly_these(truth: Path, known: bool) -> None:
     assert not found["ambiguous"].any()
     assert {row[:4] for row in named(found, analysis)} == logged(case)
     assert found["requests"].sum() == 180
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("coarse", ["lb_out.pcap", "lb_in.pcap", "be1.pcap"])
+def test_a_coarse_clock_turns_no_proxy_round(truth: Path, tmp_path: Path, coarse: str, known: bool) -> None:
+    case = truth / "lab" / "haproxy"
+    for file in case.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    ticking(tmp_path / coarse, 10_000)
+    files = sorted(map(str, tmp_path.glob("*.pcap")))
+    analysis = analyze(files, topology=str(case / "topology.toml") if known else None)
+    text = dict(analysis.addresses.select("address", "text").iter_rows())
+    ends = {
+        leg: (f"{text[src]}:{src_port}", f"{text[dst]}:{dst_port}")
+        for leg, src, src_port, dst, dst_port in analysis.legs.select(
+            "leg", "src", "src_port", "dst", "dst_port"
+        ).iter_rows()
+    }
+    joined = {(*ends[one], *ends[other]) for legs in analysis.paths["legs"] for one, other in pairwise(legs)}
+    if coarse == "lb_in.pcap":
+        # On the proxy's own side to its servers: what passes within a tick may have gone either way, or to another.
+        assert len(joined - logged(case)) <= 1
+        assert len(joined) >= 100
+    else:
+        assert joined == logged(case)
+
+
+def ticking(file: Path, tick_us: int) -> None:
+    """Leaves of all times of a pcap file what a clock shows that ticks so seldom; a tick divides a second."""
+    data = bytearray(file.read_bytes())
+    assert data[:4] == b"\xd4\xc3\xb2\xa1"
+    at = 24
+    while at < len(data):
+        microseconds, length = struct.unpack_from("<II", data, at + 4)
+        struct.pack_into("<I", data, at + 4, microseconds - microseconds % tick_us)
+        at += 16 + length
+    file.write_bytes(data)
 
 
 def test_no_proxy_is_seen_where_there_is_none(truth: Path) -> None:
