@@ -151,7 +151,9 @@ def _alone(window: Window, point: Point) -> bool:
     """True when others that saw the same connections agree among themselves that it was this clock that was set."""
     here = window.flows.filter(pl.col("point") == point.number)["leg"].unique().implode()
     passed_through = window.paths.filter(~pl.col("method").is_in(PROXIED)).select("path", leg="legs").explode("leg")
-    met = passed_through.filter(pl.col("leg").is_in(here).any().over("path"))["leg"].unique().implode()
+    # Looked up before `over`, which would search all legs anew for each path.
+    passed_through = passed_through.with_columns(here=pl.col("leg").is_in(here))
+    met = passed_through.filter(pl.col("here").any().over("path"))["leg"].unique().implode()
     points = set(window.flows.filter(pl.col("leg").is_in(met))["point"].unique().to_list()) - {point.number}
     steady = [one for one in window.points if one.number in points and not one.clock_steps]
     return len(steady) > 1 and len(steady) == len(points)

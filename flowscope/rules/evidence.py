@@ -52,11 +52,16 @@ def prove(
     numbers = [EVENT_KINDS.index(kind) for kind in kinds]
     evidence: list[Evidence] = []
     terms: dict[_Packet, None] = {}
-    for row in paths.sort("first_ns", "path").head(examples).iter_rows(named=True):
-        flows = window.legs.filter(pl.col("leg").is_in(row["legs"]))["flows"].explode().to_list()
-        events = window.events.filter(pl.col("flow").is_in(flows), pl.col("kind").is_in(numbers)).sort("at_ns", "flow")
+    shown = paths.sort("first_ns", "path").head(examples)
+    legs = window.legs.filter(pl.col("leg").is_in(shown["legs"].explode().implode())).select("leg", "flows")
+    # All events are searched once for a finding, not once for each path: there are many of both.
+    found = window.events.filter(
+        pl.col("flow").is_in(legs["flows"].explode().implode()), pl.col("kind").is_in(numbers)
+    ).sort("at_ns", "flow", maintain_order=True)
+    for row in shown.iter_rows(named=True):
+        flows = legs.filter(pl.col("leg").is_in(row["legs"]))["flows"].explode().implode()
         cited = 0
-        for event in events.iter_rows(named=True):
+        for event in found.filter(pl.col("flow").is_in(flows)).iter_rows(named=True):
             event["kind"] = EVENT_KINDS[event["kind"]]
             text = note(event)
             if text is None:

@@ -105,10 +105,14 @@ def _seen_around(window: Window, legs: pl.Series) -> pl.Series:
     # Only where the numbers are the same on both sides: a proxy's two connections have ways of their own.
     passed_through = (pl.col("legs").list.len() > 1) & pl.col("method").is_in(["isn", "tuple", "payload"])
     several = window.judgeable.filter(passed_through).select("path", leg="legs").explode("leg")
-    several = several.filter(pl.col("leg").is_in(legs.implode()).any().over("path"))
+    # Looked up before `over`, which would search all legs anew for each path.
+    several = several.with_columns(wanted=pl.col("leg").is_in(legs.implode())).filter(
+        pl.col("wanted").any().over("path")
+    )
     twofold = window.flows.lazy().filter(pl.col("fwd_packets") > 1, pl.col("rev_packets") > 1)
     both = twofold.select("leg").unique().collect()["leg"]
-    return several.filter(pl.col("leg").is_in(both.implode()).all().over("path"))["leg"].unique()
+    several = several.with_columns(twofold=pl.col("leg").is_in(both.implode()))
+    return several.filter(pl.col("twofold").all().over("path"))["leg"].unique()
 
 
 def _talks(half: str) -> pl.Expr:

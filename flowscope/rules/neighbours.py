@@ -37,7 +37,10 @@ def neighbours(window: Window) -> pl.DataFrame:
         .select("path", leg="legs")
         .with_columns(stage=pl.int_ranges(0, pl.col("leg").list.len()))
         .explode("leg", "stage")
-        .filter(pl.col("leg").is_in(troubled.implode()).any().over("path"))
+        # Looked up for all rows at once: inside of `over` each path would search all legs anew.
+        .with_columns(troubled=pl.col("leg").is_in(troubled.implode()))
+        .filter(pl.col("troubled").any().over("path"))
+        .drop("troubled")
     )
     legs = paths["leg"].unique()
     flows = window.flows.filter(pl.col("leg").is_in(legs.implode())).join(paths, "leg")

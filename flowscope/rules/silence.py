@@ -10,7 +10,6 @@ from collections import Counter
 import polars as pl
 
 from flowscope.findings import Verdict
-from flowscope.nat.places import Place
 from flowscope.tables import EVENT_KINDS
 from flowscope.window import Window
 
@@ -29,6 +28,8 @@ _INSISTS_NS = 1_500_000_000
 #: Who sends a SYN so often got no answer, seen or not.
 _ASKED_OFTEN = 3
 
+_UNKNOWN = pl.lit("unknown")
+
 SCHEMA = {"where": pl.String, "how": pl.String, "sure": pl.Boolean, "syns": pl.Int64, "missed": pl.Boolean}
 """Columns that :func:`describe` adds."""
 
@@ -44,13 +45,12 @@ def describe(window: Window) -> pl.DataFrame:
         pl.col("outcome").is_in(["unanswered", "rejected", "half-open"]), pl.col("backend").is_not_null()
     ).join(endpoints(window), ["backend", "backend_port"], how="semi")
     candidates = candidates.filter((pl.col("outcome") != "half-open") | _may_lack_answer(window, candidates))
-    rows = []
-    for row in candidates.iter_rows(named=True):
-        flows = window.flows_of_legs(row["legs"])
-        told = _placed(window, row["backend"], row["outcome"], flows)
-        if told is not None:
-            rows.append({**row, **dict(zip(SCHEMA, told, strict=True))})
-    return pl.DataFrame(rows, schema={**window.judgeable.schema, **SCHEMA})
+    seen = _seen(window, candidates)
+    asked = _asked(seen)
+    homes = _homes(window, asked, seen)
+    told = [_rejected(window, asked, seen, homes), _half_open(window, asked, seen, homes), _unanswered(asked, homes)]
+    rows = candidates.join(pl.concat(told), "path", maintain_order="left")
+    return rows.select(*candidates.columns, *SCHEMA)
 
 
 def endpoints(window: Window) -> pl.DataFrame:
@@ -85,84 +85,179 @@ def _may_lack_answer(window: Window, paths: pl.DataFrame) -> pl.Expr:
     return pl.col("legs").list.eval(pl.element().is_in(legs.implode())).list.any()
 
 
-def _placed(window: Window, backend: int, outcome: str, flows: pl.DataFrame) -> tuple[str, str, bool, int, bool] | None:
-    """The :data:`SCHEMA` columns of one path; None when it is no blocking, or too young to tell."""
-    syns = flows.filter(pl.col("fwd_syns") > 0)
-    if not syns.height or flows.filter(pl.col("src") == pl.col("dst")).height:
-        return None
-    most = int(syns["fwd_syns"].max() or 0)  # type: ignore[arg-type]
-    if outcome == "rejected":
-        where, sure = _rejected(window, backend, flows)
-        return where, "icmp", sure, most, True
-    started = int(syns["at_ns"].min() or 0)  # type: ignore[arg-type]
+def _seen(window: Window, candidates: pl.DataFrame) -> pl.DataFrame:
+    """What each point saw of these paths: a row per path and flow, ``syns`` being copies of the SYN."""
+    until = {point: place.last_ns for point, place in window.places.items()}
+    legs = candidates.select("path", "backend", "outcome", leg="legs").explode("leg").unique()
+    # Lazily, for the flow table is wide: joining all of it would copy all of it.
+    return (
+        window.flows.lazy()
+        .join(legs.lazy(), "leg")
+        .select(
+            "path",
+            "backend",
+            "outcome",
+            "flow",
+            "point",
+            "at_ns",
+            "rev_syns",
+            "rev_packets",
+            "fwd_resets",
+            "fwd_syn_ttl",
+            syns=pl.col("fwd_syns").cast(pl.Int64),
+            itself=pl.col("src") == pl.col("dst"),
+            one_way=pl.col("point").is_in(list(window.one_way)),
+            until_ns=pl.col("point").replace_strict(until, default=None, return_dtype=pl.Int64),
+            # The last answer acknowledges the SYN and nothing behind it, and got nothing back.
+            waiting=(pl.col("rev_syns") > 0)
+            & pl.col("fwd_last_ack").is_null()
+            & (pl.col("fwd_resets") == 0)
+            & ((pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32 == 1),
+        )
+        .collect()
+    )
+
+
+def _asked(seen: pl.DataFrame) -> pl.DataFrame:
+    """The paths that may be told, one row each: those with no SYN, or too young to tell, are left out."""
+    sent = pl.col("syns") > 0
+    asked = seen.group_by("path", "backend", "outcome").agg(
+        pl.col("syns").max(),
+        pl.col("itself").any(),
+        started_ns=pl.col("at_ns").filter(sent).min(),
+        until_ns=pl.col("until_ns").filter(sent).max(),
+        one_way=pl.col("one_way").filter(sent).all(),
+    )
     # Where no answer was ever seen pass, one SYN alone may have been answered in whatever way.
-    if most < _ASKED_OFTEN and outcome == "unanswered" and all(point in window.one_way for point in syns["point"]):
-        return None
-    ends = [window.places[point].last_ns for point in syns["point"].unique() if point in window.places]
-    if max(ends, default=started) - started < DEADLINE_NS:
-        return None
-    home = [
-        place for place in window.points_on(backend) if _alive(place, started) and place.point not in window.one_way
-    ]
-    if outcome == "half-open":
-        sure = all(place.sure for place in home) and bool(home)
-        if _answer_lost(flows):
-            return "return-path", "silent", sure, most, True
-        return ("return-path", "silent", sure, most, False) if _asked_again(window, flows) else None
-    if not home:
-        return "unknown", "silent", False, most, True
-    reached = set(syns["point"])
-    seen = [place for place in home if place.point in reached]
-    if len(seen) == len(home):
-        return "in-member", "silent", all(place.sure for place in home), most, True
-    missed = [place for place in home if place.point not in reached]
-    return "before-member", "silent", any(place.sure for place in missed), most, True
+    unseen = (pl.col("syns") < _ASKED_OFTEN) & (pl.col("outcome") == "unanswered") & pl.col("one_way")
+    old = (pl.col("until_ns") - pl.col("started_ns") >= DEADLINE_NS).fill_null(value=False)
+    return asked.filter(sent, ~pl.col("itself"), (pl.col("outcome") == "rejected") | (old & ~unseen))
 
 
-def _alive(place: Place, time_ns: int) -> bool:
-    return place.first_ns <= time_ns + DEADLINE_NS and time_ns <= place.last_ns + DEADLINE_NS
+def _homes(window: Window, asked: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """The points on each path's member: whether the SYN ``reached`` it, and whether its silence says something."""
+    places = pl.DataFrame(
+        [
+            (host, place.point, place.sure, place.first_ns, place.last_ns)
+            for place in window.places.values()
+            for host in sorted(place.hosts)
+        ],
+        schema={
+            "backend": asked.schema["backend"],
+            "point": seen.schema["point"],
+            "sure": pl.Boolean,
+            "since_ns": pl.Int64,
+            "until_ns": pl.Int64,
+        },
+        orient="row",
+    )
+    reached = seen.filter(pl.col("syns") > 0).select("path", "point", reached=pl.lit(value=True)).unique()
+    return (
+        asked.select("path", "backend", "started_ns")
+        .join(places, "backend")
+        .join(reached, ["path", "point"], how="left")
+        .with_columns(
+            pl.col("reached").fill_null(value=False),
+            alive=(pl.col("since_ns") <= pl.col("started_ns") + DEADLINE_NS)
+            & (pl.col("started_ns") <= pl.col("until_ns") + DEADLINE_NS)
+            & ~pl.col("point").is_in(list(window.one_way)),
+        )
+    )
 
 
-def _answer_lost(flows: pl.DataFrame) -> bool:
-    """True when a point upstream saw the SYN but not the SYN-ACK seen elsewhere, and the client did not reject it."""
-    answered = flows.filter(pl.col("rev_syns") > 0)
-    waiting = flows.filter(pl.col("fwd_syns") > 0, pl.col("rev_packets") == 0)
-    if not answered.height or not waiting.height or int(answered["fwd_resets"].sum()) > 0:
-        return False
+def _rejected(window: Window, asked: pl.DataFrame, seen: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
+    """Where an ICMP error came from: the member itself, or from before it."""
+    asked = asked.filter(pl.col("outcome") == "rejected")
+    errors = window.events.filter(pl.col("peer").is_not_null()).select("flow", "peer")
+    own = seen.join(errors, "flow").filter(pl.col("peer") == pl.col("backend"))["path"].unique()
+    stood = homes.group_by("path").agg(pl.col("reached").any(), pl.col("sure").any())
+    itself = pl.col("path").is_in(own.implode())
+    before = ~pl.col("reached")
+    return asked.join(stood, "path", how="left").select(
+        "path",
+        where=pl.when(itself).then(pl.lit("in-member")).when(before).then(pl.lit("before-member")).otherwise(_UNKNOWN),
+        how=pl.lit("icmp"),
+        sure=itself | (before & pl.col("sure")).fill_null(value=False),
+        syns="syns",
+        missed=pl.lit(value=True),
+    )
+
+
+def _half_open(window: Window, asked: pl.DataFrame, seen: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
+    """Paths whose answer got lost: a point misses it, or the client asks again."""
+    asked = asked.filter(pl.col("outcome") == "half-open")
+    seen = seen.filter(pl.col("outcome") == "half-open")
+    lost = pl.col("path").is_in(_answer_lost(seen).implode())
+    again = pl.col("path").is_in(_asked_again(window, seen).implode())
+    stood = homes.filter("alive").group_by("path").agg(pl.col("sure").all())
+    return (
+        asked.filter(lost | again)
+        .join(stood, "path", how="left")
+        .select(
+            "path",
+            where=pl.lit("return-path"),
+            how=pl.lit("silent"),
+            sure=pl.col("sure").fill_null(value=False),
+            syns="syns",
+            missed=lost,
+        )
+    )
+
+
+def _unanswered(asked: pl.DataFrame, homes: pl.DataFrame) -> pl.DataFrame:
+    """How far SYNs came that nobody answered: not to every point on the member, or there and no farther."""
+    asked = asked.filter(pl.col("outcome") == "unanswered")
+    # Points that missed it show where it got lost; where none did, all of them have to be sure.
+    stood = (
+        homes.filter("alive")
+        .group_by("path")
+        .agg(
+            pl.col("reached").all(),
+            all_sure=pl.col("sure").all(),
+            missed_sure=(pl.col("sure") & ~pl.col("reached")).any(),
+        )
+    )
+    return asked.join(stood, "path", how="left").select(
+        "path",
+        where=pl.when("reached")
+        .then(pl.lit("in-member"))
+        .when(~pl.col("reached"))
+        .then(pl.lit("before-member"))
+        .otherwise(_UNKNOWN),
+        how=pl.lit("silent"),
+        sure=pl.when("reached").then("all_sure").otherwise("missed_sure").fill_null(value=False),
+        syns="syns",
+        missed=pl.lit(value=True),
+    )
+
+
+def _answer_lost(seen: pl.DataFrame) -> pl.Series:
+    """Paths of which a point upstream saw the SYN but not the SYN-ACK seen elsewhere, and no client rejected it."""
     # Upstream is where the SYN's TTL is higher, or the same and seen earlier.
-    nearest = answered.sort(["fwd_syn_ttl", "at_ns"], descending=[True, False], nulls_last=True).row(0, named=True)
-    ttl = pl.col("fwd_syn_ttl")
-    if nearest["fwd_syn_ttl"] is None:
-        return True
-    earlier = (ttl == nearest["fwd_syn_ttl"]) & (pl.col("at_ns") < nearest["at_ns"])
-    return waiting.filter((ttl > nearest["fwd_syn_ttl"]) | earlier).height > 0
+    nearest = (
+        seen.filter(pl.col("rev_syns") > 0)
+        .sort(["path", "fwd_syn_ttl", "at_ns"], descending=[False, True, False], nulls_last=True)
+        .group_by("path", maintain_order=True)
+        .agg(near_ttl=pl.col("fwd_syn_ttl").first(), near_ns=pl.col("at_ns").first(), resets=pl.col("fwd_resets").sum())
+        .filter(pl.col("resets") == 0)
+    )
+    waiting = seen.filter(pl.col("syns") > 0, pl.col("rev_packets") == 0).join(nearest, "path")
+    ttl, near = pl.col("fwd_syn_ttl"), pl.col("near_ttl")
+    earlier = (ttl == near) & (pl.col("at_ns") < pl.col("near_ns"))
+    return waiting.filter(near.is_null() | (ttl > near) | earlier)["path"].unique()
 
 
-def _asked_again(window: Window, flows: pl.DataFrame) -> bool:
-    """True when the client went on sending its SYN long after a SYN-ACK for it had passed the same point."""
-    waiting = flows.filter(
-        pl.col("rev_syns") > 0,
-        pl.col("fwd_last_ack").is_null(),
-        pl.col("fwd_resets") == 0,
-        (pl.col("rev_last_ack").cast(pl.Int64) - pl.col("fwd_isn").cast(pl.Int64)) % 2**32 == 1,
-    )["flow"]
-    seen = window.events.filter(pl.col("flow").is_in(waiting.implode()))
-    answers = seen.filter(pl.col("kind") == _SYN_ACK).group_by("flow").agg(answer_ns=pl.col("at_ns").min())
-    again = seen.filter(pl.col("kind") == _SYN).join(answers, "flow").filter(
-        pl.col("at_ns") - pl.col("answer_ns") >= _INSISTS_NS
-    )  # fmt: skip
-    return again.height > 0
-
-
-def _rejected(window: Window, backend: int, flows: pl.DataFrame) -> tuple[str, bool]:
-    errors = window.events.filter(pl.col("flow").is_in(flows["flow"].implode()), pl.col("peer").is_not_null())
-    if (errors["peer"] == backend).any():
-        return "in-member", True
-    home = window.points_on(backend)
-    reached = set(flows.filter(pl.col("fwd_syns") > 0)["point"])
-    if home and not any(place.point in reached for place in home):
-        return "before-member", any(place.sure for place in home)
-    return "unknown", False
+def _asked_again(window: Window, seen: pl.DataFrame) -> pl.Series:
+    """Paths whose client went on sending its SYN long after a SYN-ACK for it had passed the same point."""
+    waiting = seen.filter("waiting").select("path", "flow")
+    events = window.events.filter(pl.col("flow").is_in(waiting["flow"].implode()))
+    answers = events.filter(pl.col("kind") == _SYN_ACK).group_by("flow").agg(answer_ns=pl.col("at_ns").min())
+    again = (
+        events.filter(pl.col("kind") == _SYN)
+        .join(answers, "flow")
+        .filter(pl.col("at_ns") - pl.col("answer_ns") >= _INSISTS_NS)
+    )
+    return waiting.join(again, "flow", how="semi")["path"].unique()
 
 
 def presumed_at_most(window: Window, paths: pl.DataFrame) -> tuple[Verdict, str] | None:
