@@ -41,14 +41,16 @@ def not_of_the_host(window: Window, refusals: pl.DataFrame) -> str:
         refusals: paths to one endpoint, with ``last_leg`` and ``end``.
     """
     flows = window.flows_of_legs(refusals["last_leg"]).select("flow", "point", "dst")
-    answers = window.events.filter(pl.col("half") == 1)
-    resets = answers.filter(pl.col("kind") == _RST).join(flows.select("flow"), "flow", how="semi")
+    # Lazily, for there are many events and few that matter here.
+    answers = window.events.lazy().filter(pl.col("half") == 1)
+    resets = answers.filter(pl.col("kind") == _RST, pl.col("flow").is_in(flows["flow"].implode())).collect()
     hosts = window.flows.select("flow", "point", "dst").join(flows, ["point", "dst"], how="semi")
     usual = (
         answers.filter(pl.col("kind").is_in(_ORDINARY))
-        .join(hosts.select("flow"), "flow", how="semi")
+        .filter(pl.col("flow").is_in(hosts["flow"].implode()))
         .group_by("point")
         .agg(low=pl.col("ttl").min(), high=pl.col("ttl").max())
+        .collect()
     )
     met = resets.join(usual, "point").sort("at_ns", "flow")
     if not met.height or met["ttl"].is_between(met["low"], met["high"]).any():

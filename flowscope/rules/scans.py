@@ -38,13 +38,16 @@ def by_design(window: Window, refused: pl.DataFrame) -> tuple[list[Finding], pl.
     return found, rest.join(stray.select("path"), "path", how="anti", maintain_order="left")
 
 
-def _scanned(window: Window, refused: pl.DataFrame) -> pl.Expr:
+def _scanned(window: Window, refused: pl.DataFrame) -> pl.Series:
     """Whether one client, or several between them, met many closed ports of the host; ports of a balancer apart."""
     own = pl.DataFrame(sorted({*window.members, *window.served}), schema=["end", "end_port"], orient="row")
     own = own.cast({"end": pl.UInt32, "end_port": pl.UInt16})
-    strange = pl.col("path").is_in(refused.join(own, ["end", "end_port"], how="anti")["path"].implode())
-    ports = pl.col("end_port").filter(strange).n_unique().over("end")
-    return (pl.col("end_port").n_unique().over("client", "end") >= _SCAN_PORTS) | (strange & (ports >= _SCAN_PORTS))
+    strange = refused["path"].is_in(refused.join(own, ["end", "end_port"], how="anti")["path"].implode())
+    # As a column, for inside of `over` each host would search all paths anew.
+    marked = refused.with_columns(strange=strange)
+    ports = pl.col("end_port").filter("strange").n_unique().over("end")
+    alone = pl.col("end_port").n_unique().over("client", "end") >= _SCAN_PORTS
+    return marked.select(alone | (pl.col("strange") & (ports >= _SCAN_PORTS))).to_series()
 
 
 def _stray(window: Window, refused: pl.DataFrame) -> pl.DataFrame:

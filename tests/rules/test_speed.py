@@ -11,7 +11,7 @@ import pytest
 from flowscope.analysis import analyze
 from flowscope.settings import Settings
 from tests.rules.scene import call
-from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Hop, Wire, accept, ignore
+from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Hop, Wire, accept, ignore, refuse
 
 CONNECTIONS = 15_000
 
@@ -32,6 +32,12 @@ def rejected(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
     """SYNs that the balancer's side answers with ICMP."""
     wire.packet(hops, at, SYN, isn, upto=2)
     wire.icmp_error(hops, at + MS, "10.1.0.1", 3, 13, isn)
+
+
+def refused(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
+    """A client that is refused by as many hosts as it asks."""
+    host = (f"10.{isn % 13}.{isn // 13 % 250}.{isn // 3250 % 250}", 9443)
+    refuse(wire, [Hop(hop.point, hop.src, host, hop.ttl, hop.delay_ns, hop.reply_ttl) for hop in hops[1:2]], at, isn)
 
 
 def half_seen(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
@@ -65,6 +71,7 @@ def cost_s(captures: list[str], *rules: str) -> float:
         (silent, ["blocked-traffic", "path-loss"]),
         (half_open, ["blocked-traffic"]),
         (rejected, ["blocked-traffic"]),
+        (refused, ["closed-port"]),
         (half_seen, ["half-flow"]),
         (clock_set, ["clock-offset"]),
     ],
