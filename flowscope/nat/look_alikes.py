@@ -1,7 +1,7 @@
 """Connections that only look like the translated copy of another: test tools, loops and replays repeat their numbers.
 
 Behind a translator the answer is seen first on the leg nearer to the server; a connection that merely follows another
-has its answer later. Where nothing but the client's port differs, equal numbers alone prove no translator either.
+has its answer later. Where nothing but ports differs, equal numbers alone prove no translator either.
 """
 
 from __future__ import annotations
@@ -42,17 +42,28 @@ def answered_too_late(pairs: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     return pairs.join(late, ["a", "b"], how="left", maintain_order="left")["late"].fill_null(value=False)
 
 
-def unproven_port(answered: pl.Expr) -> pl.Expr:
-    """True for pairs between which only the client's port differs and nothing else says that they are one connection.
+def unproven_ports(answered: pl.Expr) -> pl.Expr:
+    """True for pairs between which only ports differ and nothing else says that they are one connection.
 
-    A test tool calls one server from port after port with one first sequence number and one IP identification. What it
-    does not share is a running TCP timestamp; an answer with equal numbers tells where the TTL is lower, or where no
-    third connection has that number.
+    A test tool calls one server from port after port, and a scanner one port after another of one host, with one first
+    sequence number and TTLs chosen by chance. They do not share a running TCP timestamp; an answer with equal numbers
+    tells where the TTL is lower or the client kept, and it or the IP identification where no third connection has that
+    number.
 
     Args:
         answered: whether both legs have the server's packets in common.
     """
-    only_port = pl.col("src_address_kept") & ~pl.col("src_port_kept") & pl.col("dst_kept")
-    clocked = pl.col("same_tsval") & (pl.col("tsval") != 0) & pl.col("same_id") & (pl.col("ip_id") != 0)
-    alone = pl.col("same_clock") & (pl.col("crowd") == 2)
-    return only_port & ~clocked & ~(answered & ((pl.col("drop") > 0) | alone))
+    only_ports = pl.col("src_address_kept") & (pl.col("dst") == pl.col("dst_b"))
+    one_packet = pl.col("same_id") & (pl.col("ip_id") != 0)
+    clocked = one_packet & pl.col("same_tsval") & (pl.col("tsval") != 0)
+    alone = pl.col("same_clock") & (pl.col("crowd") == 2) & (answered | one_packet)
+    return only_ports & ~clocked & ~alone & ~(answered & ((pl.col("drop") > 0) | pl.col("src_kept")))
+
+
+def mapped_back() -> pl.Expr:
+    """True for pairs of which the first calls another address and the second comes back to the caller: a hairpin.
+
+    A host that scans its own ports calls itself on both legs.
+    """
+    caller = pl.col("src")
+    return (caller == pl.col("src_b")) & (caller == pl.col("dst_b")) & (caller != pl.col("dst"))

@@ -13,7 +13,7 @@ import polars as pl
 
 from flowscope.nat.chains import along_chains
 from flowscope.nat.join_reasons import join_reasons
-from flowscope.nat.look_alikes import answered_too_late, unproven_port
+from flowscope.nat.look_alikes import answered_too_late, mapped_back, unproven_ports
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.retries import other_tries
@@ -146,7 +146,7 @@ def _described(
         src_port_kept=pl.col("src_port") == pl.col("src_port_b"),
         dst_kept=(pl.col("dst") == pl.col("dst_b")) & (pl.col("dst_port") == pl.col("dst_port_b")),
         reversed=(pl.col("src") == pl.col("dst_b")) & (pl.col("src_port") == pl.col("dst_port_b")),
-        to_itself=(pl.col("src_b") == pl.col("dst_b")) & (pl.col("src") == pl.col("src_b")),
+        to_itself=mapped_back(),
         same_answer=pl.col("rev_isn") == pl.col("rev_isn_b"),
         same_isn=(pl.col("first") == pl.col("first_b")).fill_null(value=False),
         same_window=pl.col("fwd_syn_window") == pl.col("fwd_syn_window_b"),
@@ -170,13 +170,13 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     # Of datagrams only the topology can: one sender asks several servers the same.
     kept = (pl.col("src_kept") | pl.col("dst_kept")) & ~datagram
     tied = (answered & (kept | pl.col("expected") | (bridging & ~datagram))) | pl.col("tracked")
-    rewritten = (tied | (pl.col("to_itself") & ~pl.col("dst_kept"))) & (distance <= _PROMPT_NS)
+    rewritten = (tied | pl.col("to_itself")) & (distance <= _PROMPT_NS)
     longest = pl.col("by").replace_strict(_LONGEST_WAIT_NS, return_dtype=pl.Int64)
     unclocked = answered | (shifted & (distance <= _USUAL_CLOCKS_NS))
     within = pl.when("same_clock").then(distance <= longest).otherwise(unclocked)
     possible = (
         ~contradicted
-        & (~unproven_port(answered) | pl.col("tracked"))
+        & (~unproven_ports(answered) | pl.col("tracked"))
         & (~shifted | believable_shift(answered | renumbering))
         & ~pl.col("reversed")
         & ((pl.col("drop") > 0) | rewritten)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,33 @@ def test_spares_a_scan_with_one_number_from_several_ports(tmp_path: Path, host: 
     assert lengths(wire, tmp_path) == [1] * 3
 
 
+@pytest.mark.parametrize("target", [HOST, "10.0.0.9"])
+@pytest.mark.parametrize("every_ns", [30_000, 300_000, 2 * MS])
+@pytest.mark.parametrize("refused", [False, True])
+def test_spares_a_scan_of_many_ports_with_ttls_by_chance(
+    tmp_path: Path, target: str, every_ns: int, refused: bool
+) -> None:
+    wire, chance = Wire(), random.Random(1)
+    for at in range(80):
+        hop = Hop("vm", (HOST, 40000), (target, 100 + at), chance.randrange(37, 60), 0)
+        wire.packet([hop], T0 + at * every_ns, SYN, 123456, ip_id=chance.getrandbits(16), tsval=0, window=1024)
+        if refused:
+            wire.packet([hop], T0 + at * every_ns + 20_000, RST | ACK, 0, 123457, back=True, ip_id=0, tsval=0)
+    analysis = analyze(wire.write(tmp_path))
+    assert analysis.paths["legs"].list.len().to_list() == [1] * 80 and not analysis.paths["ambiguous"].any()
+    assert "hairpin-mismatch" not in {one.rule for one in analysis.findings}
+
+
+def test_spares_a_host_that_tries_two_of_its_own_ports(tmp_path: Path) -> None:
+    wire = Wire()
+    for at in range(6):
+        for number, port in enumerate((80, 8080)):
+            hop = Hop("vm", (HOST, 40000 + at), (HOST, port))
+            wire.packet([hop], T0 + at * 50 * MS + number * 300_000, SYN, 7 + at, ip_id=5, tsval=0)
+    analysis = analyze(wire.write(tmp_path))
+    assert analysis.paths["legs"].list.len().to_list() == [1] * 12 and not analysis.findings
+
+
 @pytest.mark.parametrize("clock_ns", [0, 3_000_000_000])
 def test_spares_two_files_of_one_tool(tmp_path: Path, clock_ns: int) -> None:
     wire = Wire(clock_ns={"two": clock_ns})
@@ -98,3 +126,15 @@ def test_a_call_that_comes_back_to_its_caller_under_another_port_is_told(tmp_pat
     wire.packet([out, back], T0, SYN, 1000)
     wire.packet([out, back], T0 + 1_000 * MS, SYN, 1000)
     assert lengths(wire, tmp_path) == [2]
+
+
+@pytest.mark.parametrize("stamp", [0, 1000])
+def test_a_port_that_is_redirected_is_told(tmp_path: Path, stamp: int) -> None:
+    wire = Wire()
+    for at in range(3):
+        client, isn = (HOST, 40000 + at), 9_000 * at + 5
+        called, behind = Hop("lb", client, SERVER, 64, 10_000), Hop("lb", client, (SERVER[0], 8080), 63, 60_000)
+        # The answers go another way.
+        wire.packet([called, behind], T0 + at * 50 * MS, SYN, isn, tsval=stamp)
+        wire.packet([called, behind], T0 + at * 50 * MS + 2 * MS, ACK, isn + 1, 77, tsval=stamp)
+    assert lengths(wire, tmp_path) == [2] * 3
