@@ -9,6 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 _SYN_ACK = 1
+#: No way through networks has more hops; a TTL that differs by more began at another value.
+_MOST_HOPS = 64
 #: Frames that passed one point may stand in its file a little out of order; where no lower TTL speaks for a translator,
 #: not by more than a relay takes.
 _DISORDER_NS = 1_000_000
@@ -42,6 +44,14 @@ def answered_too_late(pairs: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     return pairs.join(late, ["a", "b"], how="left", maintain_order="left")["late"].fill_null(value=False)
 
 
+def forwarded() -> pl.Expr:
+    """True for pairs whose second copy has a lower TTL, by no more hops than there can be between two points.
+
+    A host that tells the same out of two interfaces may begin with 255 on one and with 1 on the other.
+    """
+    return pl.col("drop").is_between(1, _MOST_HOPS)
+
+
 def unproven_ports(answered: pl.Expr) -> pl.Expr:
     """True for pairs between which only ports differ and nothing else says that they are one connection.
 
@@ -57,7 +67,7 @@ def unproven_ports(answered: pl.Expr) -> pl.Expr:
     one_packet = pl.col("same_id") & (pl.col("ip_id") != 0)
     clocked = one_packet & pl.col("same_tsval") & (pl.col("tsval") != 0)
     alone = pl.col("same_clock") & (pl.col("crowd") == 2) & (answered | one_packet)
-    return only_ports & ~clocked & ~alone & ~(answered & ((pl.col("drop") > 0) | pl.col("src_kept")))
+    return only_ports & ~clocked & ~alone & ~(answered & (forwarded() | pl.col("src_kept")))
 
 
 def mapped_back() -> pl.Expr:

@@ -13,7 +13,7 @@ import polars as pl
 
 from flowscope.nat.chains import along_chains
 from flowscope.nat.join_reasons import join_reasons
-from flowscope.nat.look_alikes import answered_too_late, mapped_back, unproven_ports
+from flowscope.nat.look_alikes import answered_too_late, forwarded, mapped_back, unproven_ports
 from flowscope.nat.numbers import address_numbers
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.retries import other_tries
@@ -179,7 +179,7 @@ def _scored(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
         & (~unproven_ports(answered) | pl.col("tracked"))
         & (~shifted | believable_shift(answered | renumbering))
         & ~pl.col("reversed")
-        & ((pl.col("drop") > 0) | rewritten)
+        & (forwarded() | rewritten)
         & within
         # At one point the copy cannot come before the original.
         & ~(pl.col("same_point") & (pl.col("gap_ns") < 0) & (distance > _BEFORE_NS["tcp"]))

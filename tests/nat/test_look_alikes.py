@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
+import struct
 from pathlib import Path
 
 import pytest
 
 from flowscope.analysis import analyze
+from tests.capture_bytes import pcap
 from tests.wire import ACK, MS, RST, SYN, T0, Hop, Wire, accept
 
 pytestmark = pytest.mark.usefixtures("core")
@@ -138,3 +141,19 @@ def test_a_port_that_is_redirected_is_told(tmp_path: Path, stamp: int) -> None:
         wire.packet([called, behind], T0 + at * 50 * MS, SYN, isn, tsval=stamp)
         wire.packet([called, behind], T0 + at * 50 * MS + 2 * MS, ACK, isn + 1, 77, tsval=stamp)
     assert lengths(wire, tmp_path) == [2] * 3
+
+
+@pytest.mark.parametrize(("ttls", "legs"), [((255, 1), [1, 1]), ((255, 64), [1, 1]), ((64, 63), [2])])
+def test_spares_a_host_that_says_the_same_out_of_two_interfaces(
+    tmp_path: Path, ttls: tuple[int, int], legs: list[int]
+) -> None:
+    frames = []
+    for source, ttl in zip(("169.254.162.244", "192.168.2.1"), ttls, strict=True):
+        body = b"NOTIFY * HTTP/1.1\r\nHost: 239.255.255.250:1900\r\n\r\n"
+        ends = ipaddress.ip_address(source).packed + ipaddress.ip_address("239.255.255.250").packed
+        udp = struct.pack("!HHHH", 50384, 1900, 8 + len(body), 0) + body
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 7, 0, ttl, 17, 0) + ends
+        frames.append(bytes(12) + b"\x08\0" + head + udp)
+    path = tmp_path / "hosts.pcap"
+    path.write_bytes(pcap(frames))
+    assert analyze([str(path)]).paths["legs"].list.len().to_list() == legs
