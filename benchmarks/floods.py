@@ -1,19 +1,26 @@
-"""Rules cost about as much as the rest of an analysis, also where every connection of a busy capture is in trouble."""
+"""What rules cost where every connection of a busy capture is in trouble, beside the analysis without them.
+
+    python -m benchmarks.floods [--connections 20000]
+
+A rule that goes connection by connection shows here: it costs many times what all the rest does.
+"""
 
 from __future__ import annotations
 
+import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
-
-import pytest
 
 from flowscope.analysis import analyze
 from flowscope.settings import Settings
 from tests.rules.scene import call
 from tests.wire import ACK, FIN, MS, PSH, SYN, T0, Hop, Wire, accept, ignore, refuse
 
-CONNECTIONS = 15_000
+Traffic = Callable[[Wire, list[Hop], int, int], None]
+#: When the clock of :func:`clock_set` is set.
+_SET_NS = T0 + 15_000 * MS
 
 
 def silent(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
@@ -53,39 +60,54 @@ def half_seen(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
 
 def clock_set(wire: Wire, hops: list[Hop], at: int, isn: int) -> None:
     """Connections that work, while the clock of the first point is set after half of them."""
-    wire.clock_ns["front"] = 0 if at - T0 < CONNECTIONS * MS else 5_000_000_000
+    wire.clock_ns["front"] = 0 if at < _SET_NS else 5_000_000_000
     accept(wire, hops, at, isn, 9000)
 
 
 def cost_s(captures: list[str], *rules: str) -> float:
     """Processor time of an analysis with these rules only."""
     begun = process_time()
-    analysis = analyze(captures, settings=Settings(select=rules))
+    analysis = analyze(captures, settings=Settings(select=frozenset(rules)))
     assert not analysis.problems, analysis.problems
     return process_time() - begun
 
 
-@pytest.mark.parametrize(
-    ("traffic", "rules"),
-    [
-        (silent, ["blocked-traffic", "path-loss"]),
-        (half_open, ["blocked-traffic"]),
-        (rejected, ["blocked-traffic"]),
-        (refused, ["closed-port"]),
-        (half_seen, ["half-flow"]),
-        (clock_set, ["clock-offset"]),
-    ],
+FLOODS: tuple[tuple[Traffic, tuple[str, ...]], ...] = (
+    (silent, ("blocked-traffic", "path-loss")),
+    (half_open, ("blocked-traffic",)),
+    (rejected, ("blocked-traffic",)),
+    (refused, ("closed-port",)),
+    (half_seen, ("half-flow",)),
+    (clock_set, ("clock-offset",)),
 )
-def test_rules_do_not_go_connection_by_connection(
-    tmp_path: Path, traffic: Callable[[Wire, list[Hop], int, int], None], rules: list[str]
-) -> None:
+
+
+def captures(traffic: Traffic, connections: int, folder: Path) -> list[str]:
+    """So many connections of a kind, two milliseconds apart, as files."""
     wire = Wire()
-    for number in range(CONNECTIONS):
+    for number in range(connections):
         client = f"198.51.{number // 100}.{number % 100}"
         hops = call(number % 2, 20000 + number, client)
         traffic(wire, hops, T0 + number * 2 * MS, 1_000_000 + number * 200_001)
-    captures = wire.write(tmp_path)
-    cost_s(captures)
-    without = cost_s(captures)
-    for rule in rules:
-        assert min(cost_s(captures, rule), cost_s(captures, rule)) < 2 * without, rule
+    return wire.write(folder)
+
+
+def main() -> None:
+    """Measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=20_000)
+    chosen = parser.parse_args()
+    for traffic, rules in FLOODS:
+        with tempfile.TemporaryDirectory() as folder:
+            files = captures(traffic, chosen.connections, Path(folder))
+            cost_s(files)
+            without = min(cost_s(files), cost_s(files))
+            print(
+                f"{traffic.__name__:10} {chosen.connections:,} connections: {without:.2f} s without rules", flush=True
+            )
+            for rule in rules:
+                print(f"{'':10} {rule}: {min(cost_s(files, rule), cost_s(files, rule)) - without:+.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
