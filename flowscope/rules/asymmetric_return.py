@@ -85,6 +85,13 @@ def _rejected(window: Window) -> pl.DataFrame:
     met = calls.join(answers, ["src", "src_port", "number"], suffix="_answer").filter(
         (pl.col("dst") != pl.col("member")) | (pl.col("dst_port") != pl.col("member_port"))
     )
+    # Who scans sends one number to every port: where the member was called itself, its answer is to that call, unless
+    # this is the call, translated.
+    steps = window.paths.select("path", leg="legs").explode("leg")
+    translated = steps.rename({"leg": "call"}).join(steps.rename({"leg": "answer"}), "path").select("call", "answer")
+    called = window.flows.filter(pl.col("fwd_syns") > 0)["leg"].unique()
+    own = pl.col("answer").is_in(called.implode())
+    met = pl.concat([met.filter(~own), met.filter(own).join(translated.unique(), ["call", "answer"], how="semi")])
     together = pl.col("point") == pl.col("point_answer")
     return met.group_by(
         "call", "answer", "src", "dst", "dst_port", "member", "member_port", maintain_order=True

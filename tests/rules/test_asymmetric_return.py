@@ -87,3 +87,19 @@ def test_doubts_a_reset_that_the_caller_s_side_did_not_show(tmp_path: Path) -> N
     (found,) = findings(wire, tmp_path, RULE)
     assert found.verdict is Verdict.LIKELY
     assert found.caveats and found.next_capture is not None and "tcpdump" in found.next_capture
+
+
+@pytest.mark.parametrize("points", ["a", "a b"])
+def test_spares_a_scan_that_is_offered_one_port(tmp_path: Path, points: str) -> None:
+    """One source port and one number for all ports, as scanners send them: the open port answers for itself alone."""
+    wire = Wire()
+    for at in range(20):
+        hops = [Hop("a", (CALLER, 61000), (MEMBERS[1][0], 9430 + at), 64, 5_000)]
+        if "b" in points:
+            hops.append(Hop("b", (CALLER, 61000), (MEMBERS[1][0], 9430 + at), 63, 90_000))
+        start = T0 + at * 30 * MS
+        wire.packet(hops, start, SYN, 4711)
+        if 9430 + at == MEMBERS[1][1]:
+            wire.packet(hops, start + MS, SYN | ACK, 777, 4712, back=True)
+            wire.packet(hops, start + 2 * MS, RST, 4712)
+    assert findings(wire, tmp_path, RULE, None) == []
