@@ -32,7 +32,6 @@ _REFRESH_S = 0.25
 _RATE_S = 3.0
 _WITHDRAWN_S = 15.0
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_SECOND = 1_000_000_000
 #: A title that has less room beside the rest of its line goes below it.
 _TITLE = 60
 Line = tuple[str, str]

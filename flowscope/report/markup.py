@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -106,11 +105,6 @@ def html(root: Element) -> str:
 def xml(root: Element) -> str:
     """The document as XML, for SVG files."""
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def inner_text(elements: Iterable[Element]) -> str:
-    """All text of elements."""
-    return "".join("".join(one.itertext()) for one in elements)
 
 
 def _number(value: float) -> str:

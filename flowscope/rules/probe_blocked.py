@@ -20,8 +20,8 @@ Look-alikes
     leaves the probes out, by a filter or by loss, looks like a drop before that point. A host that is down answers
     nothing (`unknown` is `likely` at most, and only when others answer the same prober). A capture of one direction
     shows no answer to anything. The end of a capture is no missing probe. A capture at the member that is silent all
-    the while may not have been running (`likely`, and only next to its frames). A probe to an address that several
-    members hold, lost before any of them, is the one's that lacks a probe just then.
+    the while may not have been running (`likely`, and only next to its frames). A lost probe to an address that several
+    members hold is the one's that lacks it.
 
 Check next
     Capture at the member: no incoming probe means a security group or a route; incoming and no answer means the guest.
