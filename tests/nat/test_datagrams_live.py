@@ -97,7 +97,19 @@ def play(way: str, folder: Path) -> Run:
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     if reason := missing():
         pytest.skip(reason)
-    yield play(request.param, tmp_path_factory.mktemp(request.param))
+    # On a busy machine a tap loses a frame at times; what it did not see nobody can join.
+    for _ in range(3):
+        played = play(request.param, tmp_path_factory.mktemp(request.param))
+        if whole(played):
+            break
+    yield played
+
+
+def whole(run: Run) -> bool:
+    """True when every heartbeat arrived and stands in the captures of all three points, by a count of their bytes."""
+    sent, arrived = (sum(row["mark"] is None for row in rows) for rows in (run.asked, run.served))
+    seen = {Path(run.captures[name]).read_bytes().count(b"alive") for name in ("client", "outer", "inner")}
+    return {arrived, *seen} == {sent}
 
 
 def ends(analysis: Analysis, protocol: int) -> list[tuple[str, ...]]:
