@@ -12,13 +12,11 @@ from collections.abc import Mapping
 import polars as pl
 
 from flowscope.nat.numbers import endpoint, endpoint_numbers
-from flowscope.nat.places import Place
+from flowscope.nat.places import INITIAL_TTLS, Place
 from flowscope.nat.profile import UNTOLD, Profile
 from flowscope.nat.topology import Topology
 
 _TCP = 6
-#: Initial TTLs of the systems in use (Linux and BSD 64, Windows 128, network gear 255).
-_INITIAL_TTLS = (64, 128, 255)
 #: Points that answer in one address's name, before it is believed that it has several hosts.
 _HOSTS = 2
 
@@ -55,7 +53,7 @@ def direct_returns(
     whole = called.filter(
         "answered",
         pl.col("rev_ttl_min") == pl.col("rev_ttl_max"),
-        pl.col("rev_ttl_max").is_in(_INITIAL_TTLS),
+        pl.col("rev_ttl_max").is_in(INITIAL_TTLS),
     )
     hosts = whole.join(before, ["end", "leg"], how="semi")
     # A leg that several points see answered lies on the way to one host, not at several.

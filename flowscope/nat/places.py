@@ -17,7 +17,7 @@ from flowscope.nat.numbers import address_numbers
 from flowscope.nat.topology import Topology
 
 #: Initial TTLs of the systems in use (Linux and BSD 64, Windows 128, network gear 255).
-_INITIAL_TTLS = (64, 128, 255)
+INITIAL_TTLS = (64, 128, 255)
 _TO_US, _FROM_US = 1 << 0, 1 << 4
 
 
@@ -130,7 +130,7 @@ def _by_ttl(here: pl.DataFrame) -> frozenset[int]:
     central = here.filter(
         pl.col("flows") == pl.col("all"),
         pl.col("ttl_min") == pl.col("ttl_max"),
-        pl.col("ttl_max").is_in(_INITIAL_TTLS),
+        pl.col("ttl_max").is_in(INITIAL_TTLS),
     )
     # Two hosts may talk to one another only, a prober and its member: the one that other points do not see is here.
     fewest = central.filter(pl.col("points") == pl.col("points").min())

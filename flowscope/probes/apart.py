@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from flowscope.nat.places import Place
+from flowscope.nat.places import INITIAL_TTLS, Place
 from flowscope.probes.rhythm import missing_beats
 from flowscope.probes.shape import paced
 
@@ -19,7 +19,6 @@ APART = {"path": pl.UInt64, "member": pl.UInt32, "host": pl.UInt32}
 """Columns of :func:`hosts_apart`: the host's own address where it is known, else the one that was asked; and its
 point."""
 
-_INITIAL_TTLS = (64, 128, 255)
 _ASKED = ["client", "backend", "backend_port"]
 _SCHEMA = pl.Schema(APART)
 _POINT = APART["host"]
@@ -107,6 +106,6 @@ def _own_address(flows: pl.DataFrame, point: int, asked: int) -> int | None:
         pl.col("len") == rest.height,
         pl.col("others") > 1,
         pl.col("low") == pl.col("high"),
-        pl.col("high").is_in(_INITIAL_TTLS),
+        pl.col("high").is_in(INITIAL_TTLS),
     )
     return int(told["address"][0]) if told.height == 1 else None

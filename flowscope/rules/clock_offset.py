@@ -47,6 +47,7 @@ from flowscope.nat.clock_steps import Step
 from flowscope.nat.clocks import AGREE_NS
 from flowscope.nat.outcomes import PROXIED
 from flowscope.rules.evidence import prove
+from flowscope.rules.time_order import set_back
 from flowscope.window import Window
 
 SEVERITY = Severity.INFO
@@ -57,29 +58,23 @@ _SURE_RATIO = 10
 
 def judge(window: Window) -> Iterator[Finding]:
     """One finding per point whose clock was corrected."""
-    twofold = _set_back(window)
+    twofold = [one.name for one in set_back(window)]
     for point in window.points:
         error = point.clock_error_ns
         if twofold:
             # Which of two moments a time means is not known then, and steps that seem to follow from it are none.
             point = replace(point, clock_steps=())
         if error is not None and (_is_off(point, error) or point.clock_steps):
-            found = _finding(window, point, error)
+            found = _finding(window, point, error, twofold)
             if found is not None:
                 yield found
-
-
-def _set_back(window: Window) -> list[str]:
-    """Names of the points in whose files the time goes back."""
-    numbers = set(window.point_table.filter(pl.col("set_back_ns") > 0)["point"].to_list())
-    return [one.name for one in window.points if one.number in numbers]
 
 
 def _is_off(point: Point, error: int) -> bool:
     return abs(point.clock_offset_ns) >= max(AGREE_NS, error + 1)
 
 
-def _finding(window: Window, point: Point, error: int) -> Finding | None:
+def _finding(window: Window, point: Point, error: int, twofold: list[str]) -> Finding | None:
     proof = prove(window, _cited(window, point), ("syn",), lambda event: _note(point, event), each=1)
     if not proof.evidence:
         return None
@@ -89,7 +84,7 @@ def _finding(window: Window, point: Point, error: int) -> Finding | None:
         for size in ([abs(point.clock_offset_ns)] if off else [abs(step.by_ns) for step in steps])
         if size < _SURE_RATIO * error
     ][:1]
-    if twofold := _set_back(window):
+    if twofold:
         unsure.append(f"The clock at {' and '.join(twofold)} was set back meanwhile: this may hold for a part only.")
     if steps and not _alone(window, point):
         unsure.append("Only the difference of clocks is seen: another point's clock may have been set instead.")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from flowscope.capture.points import Point
 from flowscope.findings import Finding, Verdict
 from flowscope.window import Window
 
@@ -14,10 +15,15 @@ from flowscope.window import Window
 _WHATEVER_THE_ORDER = frozenset({"clock-offset", "truncated-packets"})
 
 
+def set_back(window: Window) -> list[Point]:
+    """The points in whose files the time goes back."""
+    numbers = set(window.point_table.filter(pl.col("set_back_ns") > 0)["point"].to_list())
+    return [point for point in window.points if point.number in numbers]
+
+
 def doubt(findings: Iterable[Finding], window: Window) -> Iterator[Finding]:
     """Makes confirmed findings likely whose evidence comes from files in which the time goes back."""
-    numbers = set(window.point_table.filter(pl.col("set_back_ns") > 0)["point"].to_list())
-    twofold = [point for point in window.points if point.number in numbers]
+    twofold = set_back(window)
     for finding in findings:
         captures = {item.capture for item in finding.evidence}
         where = " and ".join(point.name for point in twofold if captures & set(point.captures))

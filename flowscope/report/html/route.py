@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowscope.nat.places import Place
+from flowscope.nat.places import INITIAL_TTLS, Place
 
 if TYPE_CHECKING:
     from flowscope.report.html.view import View
 
-_INITIAL_TTLS = (64, 128, 255)
 _SPLIT = ("proxy-protocol", "proxy-request", "timing")
 """How legs were joined whose connections are separate: no packet crosses from one to the other."""
 
@@ -109,7 +108,7 @@ class _Builder:
     def beside(self, point: int, ttl: int | None) -> bool:
         """True when packets with this TTL come from the host itself, or from the wire next to it."""
         place = self.places.get(point)
-        return ttl in _INITIAL_TTLS and self.nodes.get(point) != "lb" and not (place and place.hosts)
+        return ttl in INITIAL_TTLS and self.nodes.get(point) != "lb" and not (place and place.hosts)
 
     def standing_on(self, address: int) -> list[int]:
         found = [place for place in self.places.values() if address in place.hosts]
